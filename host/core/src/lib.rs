@@ -1,0 +1,34 @@
+//! The words of Mendwright as types, and every decision that needs nothing but its inputs.
+//!
+//! **Invariant**: nothing here touches a file, a network, a clock, a database or a random source, and
+//! nothing waits. `core` decides; the other crates act.
+//!
+//! In reading order:
+//! - [`value`], [`decimal`], [`kind`]: one value of one column, and what kind it is;
+//! - [`change`]: what a repair does to one row; [`binding`]: where such a row lives;
+//! - [`class`], [`authority`], [`budget`]: what is touched, by whose leave, and how much of it;
+//! - [`level`]: what follows from that for who may start it;
+//! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
+//! - [`compare`]: the plan of then against the changes of now;
+//! - [`run`]: a repair from its dry run to its end;
+//! - [`port`]: what a component can ask for, as traits that the gateway implements;
+//! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
+
+pub mod authority;
+pub mod binding;
+pub mod budget;
+pub mod change;
+pub mod class;
+pub mod code;
+pub mod commitment;
+pub mod compare;
+pub mod decimal;
+pub mod id;
+pub mod kind;
+pub mod level;
+pub mod merkle;
+pub mod plan;
+pub mod port;
+pub mod run;
+pub mod text;
+pub mod value;
