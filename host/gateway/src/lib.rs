@@ -1,1 +1,15 @@
-//! stub
+//! The one way to act.
+//!
+//! A component reads a snapshot and asks for changes; they land in an overlay. What is left there is
+//! the plan. To apply, the same is computed again and compared, and the changes are then made here,
+//! with no guest code running, in one short transaction that also writes the journal.
+//!
+//! **Invariant**: only this crate changes a target, and only [`flush`](flush) does.
+
+pub mod adapters;
+pub mod error;
+pub mod target;
+
+pub use adapters::sql::engine::Engine;
+pub use error::{Error, Result};
+pub use target::Target;

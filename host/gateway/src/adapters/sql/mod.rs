@@ -1,0 +1,11 @@
+//! SQLite and PostgreSQL tables that nobody designed for this.
+//!
+//! - [`engine`]: what the two spell differently; `raw`: values as they store them;
+//! - `connection`: one connection, of either; `snapshot`: many reads of one state;
+//! - `introspect`: what a database says of a table; `check`: whether it can be bound;
+//! - `scope`: the SQL that keeps a statement inside one tenant;
+//! - `write`: the statements of a flush; `install`: our own tables in a target.
+
+pub(crate) mod connection;
+pub mod engine;
+pub(crate) mod raw;

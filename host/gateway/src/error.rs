@@ -1,0 +1,224 @@
+//! What the gateway answers when it does not do what it was asked, split by what the caller does next.
+
+use mendwright_core::code::Code;
+use mendwright_core::compare::Comparison;
+use mendwright_core::port::{Refusal, RefusalKind};
+
+/// Why the gateway did not do it. Nothing was changed unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host says no; asking again gives the same answer.
+    #[error("{message}")]
+    Refused {
+        /// The stable code.
+        code: Code,
+        /// One sentence for the operator.
+        message: String,
+    },
+    /// The world no longer matches what was approved.
+    #[error("the world no longer matches the plan")]
+    Drifted(Box<Comparison>),
+    /// A constraint of the tenant's own database forbids a change.
+    #[error("{message}")]
+    Violated {
+        /// One sentence for the operator; never the database's own words.
+        message: String,
+    },
+    /// The system behind it does not answer, or somebody holds a lock: the same call may work later.
+    #[error("{message}")]
+    Unavailable {
+        /// The stable code.
+        code: Code,
+        /// One sentence for the operator.
+        message: String,
+        /// The driver's error, for the host's own log.
+        #[source]
+        source: Option<sqlx::Error>,
+    },
+    /// The COMMIT was sent and its answer lost: only the target's journal knows.
+    #[error("the connection was lost while the target committed")]
+    CommitUnknown,
+    /// The target lacks what is known to be committed.
+    #[error("{0}")]
+    Diverged(String),
+    /// A bug of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The result of everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A refusal.
+    #[must_use]
+    pub fn refused(code: Code, message: impl Into<String>) -> Self {
+        Self::Refused { code, message: message.into() }
+    }
+
+    /// Something that may work later.
+    #[must_use]
+    pub fn unavailable(code: Code, message: impl Into<String>) -> Self {
+        Self::Unavailable { code, message: message.into(), source: None }
+    }
+
+    /// The code that a person sees.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Refused { code, .. } | Self::Unavailable { code, .. } => *code,
+            Self::Drifted(_) => Code::PlanDrifted,
+            Self::Violated { .. } => Code::ConstraintViolated,
+            Self::CommitUnknown => Code::TargetUnavailable,
+            Self::Diverged(_) => Code::TargetDiverged,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+
+    /// The same as a component may see it: no more than a kind, a code and our own words.
+    #[must_use]
+    pub fn to_refusal(&self) -> Refusal {
+        let kind = match self {
+            Self::Refused { .. } | Self::Violated { .. } => RefusalKind::Denied,
+            Self::Drifted(_) | Self::Diverged(_) => RefusalKind::Drifted,
+            Self::Unavailable { .. } | Self::CommitUnknown | Self::Internal(_) => RefusalKind::Unavailable,
+        };
+        Refusal::new(kind, self.code(), self.to_string())
+    }
+}
+
+/// What a driver's error means. The database's message, detail, hint and context stay inside: they
+/// can hold rows of others.
+pub(crate) fn classify(error: sqlx::Error) -> Classified {
+    let Some(database) = error.as_database_error() else {
+        return Classified::Unavailable(error);
+    };
+    let code = database.code().unwrap_or_default().into_owned();
+    let constraint = database.constraint().map(ToOwned::to_owned);
+    match code.as_str() {
+        // PostgreSQL, by SQLSTATE
+        "40001" | "40P01" => Classified::Again,
+        "55P03" => Classified::Locked,
+        "57014" => Classified::TimedOut,
+        "42501" | "25006" => Classified::Forbidden,
+        "42P01" | "42703" | "3F000" => Classified::Missing(error),
+        state if state.len() == 5 && state.starts_with("23") => {
+            Classified::Violated { what: violated(state), constraint }
+        }
+        state if state.len() == 5 && state.starts_with("22") => Classified::BadValue,
+        // SQLite, by extended result code
+        number => match number.parse::<u32>() {
+            Ok(extended) => sqlite(extended, error),
+            Err(_) if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+                Classified::Unavailable(error)
+            }
+            Err(_) => Classified::Other(error),
+        },
+    }
+}
+
+fn sqlite(extended: u32, error: sqlx::Error) -> Classified {
+    match extended & 0xff {
+        5 | 6 => Classified::Locked,
+        8 => Classified::Forbidden,
+        9 => Classified::TimedOut,
+        19 => {
+            let what = match extended {
+                787 => "a foreign key",
+                275 => "a CHECK",
+                1_299 => "NOT NULL",
+                1_555 | 2_067 | 2_579 => "uniqueness",
+                _ => "a constraint or trigger",
+            };
+            Classified::Violated { what, constraint: None }
+        }
+        18 | 20 => Classified::BadValue,
+        10 | 11 | 13 | 14 | 26 => Classified::Unavailable(error),
+        _ => Classified::Other(error),
+    }
+}
+
+fn violated(state: &str) -> &'static str {
+    match state {
+        "23502" => "NOT NULL",
+        "23503" => "a foreign key",
+        "23505" => "uniqueness",
+        "23514" => "a CHECK",
+        "23P01" => "an exclusion",
+        _ => "a constraint or trigger",
+    }
+}
+
+/// A driver's error by what it means for us.
+#[derive(Debug)]
+pub(crate) enum Classified {
+    /// Serialization failure or deadlock: the whole transaction again.
+    Again,
+    /// Somebody holds a lock.
+    Locked,
+    /// A statement took longer than it may.
+    TimedOut,
+    /// The role may not do it.
+    Forbidden,
+    /// A table, column or schema is not there.
+    Missing(sqlx::Error),
+    /// A constraint forbids it.
+    Violated { what: &'static str, constraint: Option<String> },
+    /// A value cannot be what its column takes.
+    BadValue,
+    /// The server is not there, or its disk is.
+    Unavailable(sqlx::Error),
+    /// Anything else.
+    Other(sqlx::Error),
+}
+
+impl From<Classified> for Error {
+    fn from(classified: Classified) -> Self {
+        match classified {
+            Classified::Again => Self::unavailable(
+                Code::TargetLocked,
+                "the target had to abort the transaction because of a concurrent one",
+            ),
+            Classified::Locked => Self::unavailable(
+                Code::TargetLocked,
+                "somebody else holds a lock on the rows or the table, longer than `lock_timeout`",
+            ),
+            Classified::TimedOut => Self::unavailable(
+                Code::TargetUnavailable,
+                "a statement took longer than `statement_timeout` or the run's database time",
+            ),
+            Classified::Forbidden => Self::refused(
+                Code::TargetUnsafe,
+                "the role that Mendwright connects as may not do this; `mendwright database init NAME --print-sql` prints the grants it needs",
+            ),
+            Classified::Missing(error) => {
+                tracing::debug!(?error, "missing in the target");
+                Self::refused(Code::TargetUninitialized, "a table that the run needs is not in the target database")
+            }
+            Classified::Violated { what, constraint } => {
+                let name = constraint.map(|name| format!(" (`{name}`)")).unwrap_or_default();
+                Self::Violated { message: format!("{what}{name} of the database forbids a change of the plan") }
+            }
+            Classified::BadValue => Self::refused(
+                Code::ValueRoundTrip,
+                "a value of the plan is not one that its column's type can hold",
+            ),
+            Classified::Unavailable(error) => Self::Unavailable {
+                code: Code::TargetUnavailable,
+                message: "the target database does not answer".to_owned(),
+                source: Some(error),
+            },
+            Classified::Other(error) => Self::Unavailable {
+                code: Code::TargetFailed,
+                message: "the target database refused a statement that should have worked".to_owned(),
+                source: Some(error),
+            },
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        classify(error).into()
+    }
+}

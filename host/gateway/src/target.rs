@@ -1,0 +1,72 @@
+//! A database that runs read and change.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::adapters::sql::engine::Engine;
+use crate::error::{Error, Result};
+use mendwright_core::code::Code;
+
+/// How to reach one `[database.NAME]` and how to behave there.
+#[derive(Clone)]
+pub struct Target {
+    /// `[database.NAME]`.
+    pub name: String,
+    /// Which engine.
+    pub engine: Engine,
+    /// Where runs write.
+    pub(crate) url: String,
+    /// Where dry runs read, if that is another role.
+    pub(crate) read_url: Option<String>,
+    /// Rather fail than make the application wait longer than this.
+    pub lock_timeout: Duration,
+    /// The longest a single statement may take.
+    pub statement_timeout: Duration,
+    /// The longest an application may wait for a dry run's snapshot or a rehearsal.
+    pub dry_run_lock_max: Duration,
+    /// PostgreSQL: the schema of our own tables.
+    pub schema: String,
+    /// How long a run can be undone.
+    pub keep: Duration,
+}
+
+impl Target {
+    /// A target with the defaults of the configuration.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG_VALUE` for a URL that is neither SQLite's nor PostgreSQL's.
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Result<Self> {
+        let (name, url) = (name.into(), url.into());
+        let engine = Engine::of_url(&url).ok_or_else(|| {
+            Error::refused(
+                Code::ConfigValue,
+                format!("`database.{name}.url` must begin with `sqlite:` or `postgres:`"),
+            )
+        })?;
+        Ok(Self {
+            name,
+            engine,
+            url,
+            read_url: None,
+            lock_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(30),
+            dry_run_lock_max: Duration::from_millis(500),
+            schema: "mendwright".to_owned(),
+            keep: Duration::from_secs(30 * 24 * 3_600),
+        })
+    }
+
+    /// Dry runs connect here.
+    #[must_use]
+    pub fn with_read_url(mut self, url: Option<String>) -> Self {
+        self.read_url = url;
+        self
+    }
+}
+
+/// Without the URLs: they may hold passwords.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("name", &self.name).field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
