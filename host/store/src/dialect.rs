@@ -1,0 +1,143 @@
+//! What SQLite does in its own way. PostgreSQL gets a sibling of this module; all other SQL of this
+//! crate is written once, in the subset that both share.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::error::Error;
+
+/// Stands in the header of every control store: `MEND`.
+pub(crate) const APPLICATION_ID: u32 = 0x4d45_4e44;
+
+/// Earlier ones can lose committed pages when two connections reset the log (3.7.0 to 3.51.2).
+pub(crate) const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+
+/// How long a statement waits for another process's write. Writes here take milliseconds, a plan of
+/// 100,000 changes a second or two.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that read. Pages of people and one stream of a flush; more would only wait for the disk.
+const READERS_MAX: u32 = 4;
+
+/// A write transaction takes the write lock at its start: one that begins as a reader and then writes
+/// fails at once where it should wait.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// One snapshot for several reads.
+pub(crate) const BEGIN_READ: &str = "BEGIN";
+
+/// A shared statement in SQLite's own types; STRICT, so that a column holds its type.
+pub(crate) fn ddl(statement: &str) -> String {
+    let typed = statement.replace(" BIGINT", " INTEGER");
+    if typed.starts_with("CREATE TABLE") { format!("{typed} STRICT") } else { typed }
+}
+
+/// Connects without changing anything in the file.
+pub(crate) async fn connect_plain(path: &Path) -> sqlx::Result<SqliteConnection> {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).connect().await
+}
+
+/// The one connection that writes.
+pub(crate) async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .connect()
+        .await
+}
+
+/// The connections that read; they cannot write.
+pub(crate) async fn connect_readers(path: &Path) -> sqlx::Result<SqlitePool> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).pragma("query_only", "ON");
+    SqlitePoolOptions::new().max_connections(READERS_MAX).min_connections(0).connect_with(options).await
+}
+
+/// Marks a new file as ours. Before WAL mode, so that the mark stands in the file itself, whatever
+/// happens next.
+pub(crate) async fn mark(conn: &mut SqliteConnection) -> sqlx::Result<()> {
+    let sql = format!("PRAGMA application_id = {APPLICATION_ID}");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(conn).await.map(drop)
+}
+
+/// Refuses an engine that may lose what it committed.
+pub(crate) async fn check_engine(conn: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(conn)
+        .await
+        .map_err(|e| failure(path, "asking for SQLite's version", e))?;
+    if parse_version(&found).is_some_and(|version| version >= SQLITE_VERSION_MIN) {
+        return Ok(());
+    }
+    let (major, minor, patch) = SQLITE_VERSION_MIN;
+    Err(Error::Version { path: path.to_owned(), what: "SQLite", found, needs: format!("{major}.{minor}.{patch}") })
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
+}
+
+/// Refuses a file that is no control store, without changing anything in it or beside it.
+pub(crate) async fn check_is_ours(path: &Path) -> Result<(), Error> {
+    let not_ours = |detail: &str| Error::NotOurs { path: path.to_owned(), detail: detail.to_owned() };
+    let failed = |e| {
+        if primary_code(&e) == Some(NOT_A_DATABASE) {
+            return not_ours("it is not an SQLite database");
+        }
+        failure(path, "reading it", e)
+    };
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
+    let mut conn = options.connect().await.map_err(failed)?;
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await.map_err(failed)?;
+    conn.close().await.map_err(failed)?;
+    if id == i64::from(APPLICATION_ID) { Ok(()) } else { Err(not_ours("it is an SQLite database of something else")) }
+}
+
+/// SQLITE_ERROR: the statement does not fit the schema, so somebody changed the schema.
+const ERROR: u32 = 1;
+const CORRUPT: u32 = 11;
+const CONSTRAINT: u32 = 19;
+const MISMATCH: u32 = 20;
+const NOT_A_DATABASE: u32 = 26;
+
+/// The lower byte of SQLite's extended result code.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
+}
+
+/// What an error of the driver means for the caller. What has no better name is a store that cannot
+/// be used for now: busy beyond the timeout, full, read-only, an I/O error, a dead worker.
+pub(crate) fn failure(path: &Path, action: &'static str, error: sqlx::Error) -> Error {
+    match primary_code(&error) {
+        Some(CORRUPT | NOT_A_DATABASE | ERROR | MISMATCH) => {
+            return Error::Damaged { path: path.to_owned(), action, source: error.into() };
+        }
+        Some(CONSTRAINT) => return Error::Bug(format!("{action} would break a rule of the control store: {error}")),
+        Some(_) | None => {}
+    }
+    if let sqlx::Error::ColumnDecode { index, source } = &error {
+        return Error::corrupt("(query)", index.trim_matches('"'), action, source);
+    }
+    Error::Unavailable { path: path.to_owned(), action, source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(parse_version("3.51.3").unwrap() >= SQLITE_VERSION_MIN);
+        assert!(parse_version("3.9.30").unwrap() < SQLITE_VERSION_MIN);
+        assert_eq!(parse_version("x"), None);
+    }
+}

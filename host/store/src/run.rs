@@ -1,0 +1,409 @@
+//! A run as the control store knows it.
+
+use std::fmt;
+
+use mendwright_core::code::Code;
+use mendwright_core::id::RunId;
+use mendwright_core::plan::Digest;
+use mendwright_core::run::State;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection as _, Row as _};
+
+use crate::error::{Error, Result};
+use crate::lock::RunLock;
+use crate::store::Store;
+use crate::{dialect, lock};
+
+/// The number that people type: 1, 2, 3 … in one control store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunNumber(u64);
+
+impl RunNumber {
+    /// This number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// As a plain number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// As the database holds it; a number beyond its integers names no run.
+    pub(crate) fn column(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+}
+
+/// `#1042`.
+impl fmt::Display for RunNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// A run that is about to begin.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its identifier, made by the caller from its time and randomness.
+    pub id: RunId,
+    /// Whose data.
+    pub tenant: String,
+    /// The job's name.
+    pub job_name: String,
+    /// The job's version.
+    pub job_version: String,
+    /// `person:alice`.
+    pub requested_by: String,
+    /// `environment` of the configuration.
+    pub environment: String,
+    /// The job's parameters.
+    pub params: serde_json::Value,
+    /// The time that the job sees, in microseconds since 1970.
+    pub frozen_now_us: i64,
+    /// The seed of the randomness that the job sees.
+    pub frozen_seed: String,
+    /// For `plan --again`: the run that this one repeats.
+    pub parent: Option<RunNumber>,
+}
+
+/// Why a run is where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The stable code.
+    pub code: Code,
+    /// One sentence.
+    pub message: String,
+}
+
+/// A run as the control store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// The number that people type.
+    pub number: RunNumber,
+    /// The identifier.
+    pub id: RunId,
+    /// Whose data.
+    pub tenant: String,
+    /// The job's name.
+    pub job_name: String,
+    /// The job's version.
+    pub job_version: String,
+    /// Where it stands.
+    pub state: State,
+    /// When it began, in microseconds since 1970, as all times here.
+    pub created_at_us: i64,
+    /// When it last moved.
+    pub updated_at_us: i64,
+    /// `person:alice`.
+    pub requested_by: String,
+    /// `environment` of the configuration.
+    pub environment: String,
+    /// The job's parameters.
+    pub params: serde_json::Value,
+    /// The time that the job sees.
+    pub frozen_now_us: i64,
+    /// The seed of the randomness that the job sees.
+    pub frozen_seed: String,
+    /// The run that this one repeats.
+    pub parent: Option<RunNumber>,
+    /// What people approve; absent while there is no plan.
+    pub plan_digest: Option<Digest>,
+    /// How often somebody began to apply it or to roll it back, or took that over: the fencing token.
+    pub attempt: u64,
+    /// How many undos the target's journal holds: 0 none, 1 undone, 2 done again …
+    pub undo_generation: u64,
+    /// Why it is where it is, where there is more to say than the state.
+    pub outcome: Option<Outcome>,
+    /// Until when the plan may be applied.
+    pub expires_at_us: Option<i64>,
+    /// When the target committed it first.
+    pub applied_at_us: Option<i64>,
+    /// Until when it can be undone.
+    pub undo_until_us: Option<i64>,
+}
+
+const SELECT: &str = "SELECT number, id, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
+     requested_by, environment, params, frozen_now_us, frozen_seed, parent, plan_digest, attempt, undo_generation, \
+     outcome_code, outcome_message, expires_at_us, applied_at_us, undo_until_us FROM runs";
+
+/// All columns of runs, and then `rest`.
+pub(crate) fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!("{SELECT} {rest}"))
+}
+
+/// A row of `runs`, as it is.
+struct RunRow {
+    number: i64,
+    id: String,
+    tenant: String,
+    job_name: String,
+    job_version: String,
+    state: String,
+    created_at_us: i64,
+    updated_at_us: i64,
+    requested_by: String,
+    environment: String,
+    params: String,
+    frozen_now_us: i64,
+    frozen_seed: String,
+    parent: Option<i64>,
+    plan_digest: Option<String>,
+    attempt: i64,
+    undo_generation: i64,
+    outcome_code: Option<String>,
+    outcome_message: Option<String>,
+    expires_at_us: Option<i64>,
+    applied_at_us: Option<i64>,
+    undo_until_us: Option<i64>,
+}
+
+impl RunRow {
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            number: row.try_get("number")?,
+            id: row.try_get("id")?,
+            tenant: row.try_get("tenant")?,
+            job_name: row.try_get("job_name")?,
+            job_version: row.try_get("job_version")?,
+            state: row.try_get("state")?,
+            created_at_us: row.try_get("created_at_us")?,
+            updated_at_us: row.try_get("updated_at_us")?,
+            requested_by: row.try_get("requested_by")?,
+            environment: row.try_get("environment")?,
+            params: row.try_get("params")?,
+            frozen_now_us: row.try_get("frozen_now_us")?,
+            frozen_seed: row.try_get("frozen_seed")?,
+            parent: row.try_get("parent")?,
+            plan_digest: row.try_get("plan_digest")?,
+            attempt: row.try_get("attempt")?,
+            undo_generation: row.try_get("undo_generation")?,
+            outcome_code: row.try_get("outcome_code")?,
+            outcome_message: row.try_get("outcome_message")?,
+            expires_at_us: row.try_get("expires_at_us")?,
+            applied_at_us: row.try_get("applied_at_us")?,
+            undo_until_us: row.try_get("undo_until_us")?,
+        })
+    }
+}
+
+/// The one door from rows to runs.
+impl TryFrom<RunRow> for RunRecord {
+    type Error = Error;
+
+    fn try_from(row: RunRow) -> Result<Self> {
+        let RunRow {
+            number,
+            id,
+            tenant,
+            job_name,
+            job_version,
+            state,
+            created_at_us,
+            updated_at_us,
+            requested_by,
+            environment,
+            params,
+            frozen_now_us,
+            frozen_seed,
+            parent,
+            plan_digest,
+            attempt,
+            undo_generation,
+            outcome_code,
+            outcome_message,
+            expires_at_us,
+            applied_at_us,
+            undo_until_us,
+        } = row;
+        let nonsense = |column: &'static str, detail: &dyn ToString| {
+            Error::corrupt("runs", column, format!("#{number}"), detail.to_string())
+        };
+        let count = |column, value: i64| u64::try_from(value).map_err(|e| nonsense(column, &e));
+        Ok(Self {
+            number: RunNumber(count("number", number)?),
+            id: id.parse().map_err(|e| nonsense("id", &e))?,
+            tenant,
+            job_name,
+            job_version,
+            state: state.parse().map_err(|e: String| nonsense("state", &e))?,
+            created_at_us,
+            updated_at_us,
+            requested_by,
+            environment,
+            params: serde_json::from_str(&params).map_err(|e| nonsense("params", &e))?,
+            frozen_now_us,
+            frozen_seed,
+            parent: parent.map(|parent| count("parent", parent).map(RunNumber)).transpose()?,
+            plan_digest: plan_digest
+                .map(|digest| digest.parse().map_err(|e| nonsense("plan_digest", &e)))
+                .transpose()?,
+            attempt: count("attempt", attempt)?,
+            undo_generation: count("undo_generation", undo_generation)?,
+            outcome: match (outcome_code, outcome_message) {
+                (None, None) => None,
+                (Some(code), Some(message)) => {
+                    Some(Outcome { code: code.parse().map_err(|e| nonsense("outcome_code", &e))?, message })
+                }
+                (Some(_), None) | (None, Some(_)) => {
+                    return Err(nonsense("outcome_message", &"a code and a message go together"));
+                }
+            },
+            expires_at_us,
+            applied_at_us,
+            undo_until_us,
+        })
+    }
+}
+
+/// A run from its row.
+pub(crate) fn from_row(row: &SqliteRow) -> Result<RunRecord> {
+    let raw = RunRow::read(row).map_err(|e| Error::corrupt("runs", "*", row_name(row), e))?;
+    raw.try_into()
+}
+
+fn row_name(row: &SqliteRow) -> String {
+    row.try_get::<i64, _>("number").map_or_else(|_| "?".to_owned(), |number| format!("#{number}"))
+}
+
+impl Store {
+    /// Begins a run: state `planning`, the next number, locked by this process from before anybody
+    /// else can see it.
+    ///
+    /// # Errors
+    /// [`Error::RunUnknown`] where the parent does not exist.
+    pub async fn create_run(&self, new: NewRun, now_us: i64) -> Result<(RunRecord, RunLock)> {
+        let failed = self.failed("beginning a run");
+        if let Some(parent) = new.parent {
+            self.run(parent).await?;
+        }
+        let mut writer = self.writer().await;
+        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
+        let number: i64 =
+            sqlx::query_scalar("UPDATE counters SET value = value + 1 WHERE name = 'run' RETURNING value")
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed)?;
+        let number = u64::try_from(number).map_err(|e| Error::corrupt("counters", "value", "run", e))?;
+        let number = RunNumber(number);
+        let lock = lock::take(self.path(), number)?.ok_or(Error::Locked { run: number })?;
+        sqlx::query(
+            "INSERT INTO runs (number, id, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
+             requested_by, environment, params, frozen_now_us, frozen_seed, parent, attempt, undo_generation) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, 0, 0)",
+        )
+        .bind(number.column())
+        .bind(new.id.to_string())
+        .bind(new.tenant)
+        .bind(new.job_name)
+        .bind(new.job_version)
+        .bind(State::Planning.word())
+        .bind(now_us)
+        .bind(new.requested_by)
+        .bind(new.environment)
+        .bind(new.params.to_string())
+        .bind(new.frozen_now_us)
+        .bind(new.frozen_seed)
+        .bind(new.parent.map(RunNumber::column))
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let record = read(&mut tx, number, failed).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok((record, lock))
+    }
+
+    /// The run of this number.
+    ///
+    /// # Errors
+    /// [`Error::RunUnknown`].
+    pub async fn run(&self, number: RunNumber) -> Result<RunRecord> {
+        let failed = self.failed("reading a run");
+        let mut reader = self.readers().acquire().await.map_err(failed)?;
+        read(&mut reader, number, failed).await
+    }
+}
+
+/// The run of this number, over this connection.
+pub(crate) async fn read(
+    conn: &mut SqliteConnection,
+    number: RunNumber,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+) -> Result<RunRecord> {
+    let found = sqlx::query(select("WHERE number = $1"))
+        .bind(number.column())
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed)?;
+    if let Some(row) = found {
+        return from_row(&row);
+    }
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(number) FROM runs").fetch_one(conn).await.map_err(failed)?;
+    let last = last.and_then(|n| u64::try_from(n).ok()).map(RunNumber);
+    Err(Error::RunUnknown { reference: number.get().to_string(), last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{NOW, new_run, opened, planning, tamper};
+
+    #[tokio::test]
+    async fn runs_are_numbered_from_one_without_gaps_and_read_back_whole() {
+        let (_dir, store) = opened().await;
+        for expected in 1..=3 {
+            let mut new = new_run("Germany");
+            new.parent = (expected > 1).then(|| RunNumber::new(expected - 1));
+            let (run, _lock) = store.create_run(new.clone(), NOW).await.unwrap();
+            assert_eq!((run.number.get(), run.state, run.id), (expected, State::Planning, new.id));
+            assert_eq!((run.params.clone(), run.parent, run.attempt), (new.params, new.parent, 0));
+            assert_eq!(store.run(run.number).await.unwrap(), run);
+        }
+        let mut twice = new_run("Germany");
+        twice.id = store.run(RunNumber::new(1)).await.unwrap().id;
+        assert_eq!(store.create_run(twice, NOW).await.unwrap_err().code(), Code::Internal);
+        let (run, _lock) = planning(&store, "Germany").await;
+        assert_eq!(run.number.get(), 4, "a run that could not begin takes no number");
+        let mut orphan = new_run("Germany");
+        orphan.parent = Some(RunNumber::new(99));
+        assert_eq!(store.create_run(orphan, NOW).await.unwrap_err().code(), Code::RunUnknown);
+    }
+
+    #[tokio::test]
+    async fn nonsense_in_a_row_is_named_by_table_column_and_row() {
+        let (_dir, store) = opened().await;
+        let (run, _lock) = planning(&store, "Germany").await;
+        for (column, value) in
+            [("id", "'inc_1'"), ("params", "'{'"), ("plan_digest", "'sha256:00'"), ("undo_generation", "'a'")]
+        {
+            let before = format!("UPDATE runs SET {column} = (SELECT {column} FROM kept)");
+            tamper(&store, "CREATE TABLE kept AS SELECT * FROM runs").await.unwrap();
+            let changed = tamper(&store, &format!("UPDATE runs SET {column} = {value}")).await;
+            if column == "undo_generation" {
+                assert!(changed.is_err(), "a STRICT column holds its type");
+            } else {
+                let error = store.run(run.number).await.unwrap_err();
+                assert_eq!(error.code(), Code::StoreCorrupt);
+                assert!(error.to_string().contains(&format!("`runs.{column}`, row #1")), "{error}");
+            }
+            tamper(&store, &before).await.unwrap();
+            tamper(&store, "DROP TABLE kept").await.unwrap();
+        }
+        assert_eq!(store.run(run.number).await.unwrap(), run);
+    }
+
+    #[tokio::test]
+    async fn every_state_fits_the_table_and_no_other_word_does() {
+        let (_dir, store) = opened().await;
+        let (run, _lock) = planning(&store, "Germany").await;
+        let digest = Digest::of(b"x");
+        for state in State::ALL {
+            tamper(&store, &format!("UPDATE runs SET plan_digest = '{digest}', state = '{state}'")).await.unwrap();
+            assert_eq!(store.run(run.number).await.unwrap().state, state);
+        }
+        assert!(tamper(&store, "UPDATE runs SET state = 'asleep'").await.is_err());
+        assert!(tamper(&store, "UPDATE runs SET state = 'planned', plan_digest = NULL").await.is_err());
+    }
+}

@@ -1,0 +1,332 @@
+//! The open control store: one connection that writes, several that read.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::error::{Error, Result};
+use crate::{dialect, lock, migrations};
+
+/// How long an opening host waits for another that prepares the same file.
+const OPEN_WAIT_MS_MAX: u64 = 10_000;
+const OPEN_WAIT_MS_STEP: u64 = 20;
+
+/// The open control store.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    writer: Mutex<SqliteConnection>,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the store that a configuration's `url` names: `sqlite:PATH`, relative to the working
+    /// directory, or a bare path.
+    ///
+    /// # Errors
+    /// As [`Store::open_file`]; also for a URL of another engine.
+    pub async fn open(url: &str, now_us: i64) -> Result<Self> {
+        let path = match url.split_once(':') {
+            Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
+            Some((scheme, _)) if scheme.starts_with("postgres") => {
+                // The URL may hold a password: only its scheme is shown.
+                let source = "only SQLite files can be control stores in this version".into();
+                return Err(Error::Unavailable { path: scheme.into(), action: "connecting", source });
+            }
+            _ => url,
+        };
+        Self::open_file(Path::new(path), now_us).await
+    }
+
+    /// Opens the store in `path`. A missing file is created, readable by its owner only, and so is its
+    /// directory if that one's parent exists. The schema is brought up to this host's version.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the file or its directory cannot be read and written,
+    /// [`Error::NotOurs`] where it is something else, [`Error::Version`] where a newer host wrote it
+    /// or SQLite is too old.
+    pub async fn open_file(path: &Path, now_us: i64) -> Result<Self> {
+        prepare_directory(path)?;
+        lock::prepare_directory(path)?;
+        let _opening = wait_for_turn(path).await?;
+        let is_new = prepare_file(path).await?;
+        if is_new {
+            let failed = |e| dialect::failure(path, "creating it", e);
+            let mut plain = dialect::connect_plain(path).await.map_err(failed)?;
+            dialect::check_engine(&mut plain, path).await?;
+            dialect::mark(&mut plain).await.map_err(failed)?;
+            plain.close().await.map_err(failed)?;
+        }
+        let failed = |e| dialect::failure(path, "opening it", e);
+        let mut writer = dialect::connect_writer(path).await.map_err(failed)?;
+        dialect::check_engine(&mut writer, path).await?;
+        migrations::migrate(&mut writer, path, now_us).await?;
+        let readers = dialect::connect_readers(path).await.map_err(failed)?;
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers })
+    }
+
+    /// The control file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes every connection. Dropping the store is as safe and leaves the log to the next host.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the last checkpoint could not be written; nothing is lost then.
+    pub async fn close(self) -> Result<()> {
+        self.readers.close().await;
+        let writer = self.writer.into_inner();
+        writer.close().await.map_err(|e| dialect::failure(&self.path, "closing it", e))
+    }
+
+    /// The connection that writes; whoever holds it begins with [`dialect::BEGIN_WRITE`].
+    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.writer.lock().await
+    }
+
+    /// Connections that cannot write.
+    pub(crate) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// For `map_err`: what an error of the driver during `action` means.
+    pub(crate) fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Error + Copy + '_ {
+        move |error| dialect::failure(&self.path, action, error)
+    }
+}
+
+/// Two hosts that switch one new file to WAL at once would fail instead of waiting: one at a time.
+async fn wait_for_turn(path: &Path) -> Result<File> {
+    let turn = lock::open_file(path, "opening")?;
+    let mut waited = 0;
+    loop {
+        match turn.try_lock() {
+            Ok(()) => return Ok(turn),
+            Err(std::fs::TryLockError::WouldBlock) if waited < OPEN_WAIT_MS_MAX => {
+                tokio::time::sleep(Duration::from_millis(OPEN_WAIT_MS_STEP)).await;
+                waited += OPEN_WAIT_MS_STEP;
+            }
+            Err(error) => return Err(Error::io(path, "waiting for another mendwright that opens it", error.into())),
+        }
+    }
+}
+
+fn prepare_directory(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            make_directory(parent).map_err(|e| Error::io(parent, "creating its directory", e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Creates one directory that only its owner may enter; one that is there already stays as it is.
+pub(crate) fn make_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other,
+    }
+}
+
+/// Options that create a file which only its owner may read.
+pub(crate) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes sure that the file is there, ours and private; says whether it is new.
+///
+/// A file that is there is never opened here except through SQLite: closing it would take away the
+/// locks that another part of this process holds on it.
+async fn prepare_file(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.len() == 0 => Ok(true),
+        Ok(found) => {
+            dialect::check_is_ours(path).await?;
+            tighten(path, &found)?;
+            Ok(false)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let created = private_file().write(true).create_new(true).open(path);
+            created.map(|_| true).map_err(|e| Error::io(path, "creating it", e))
+        }
+        Err(error) => Err(Error::io(path, "looking for it", error)),
+    }
+}
+
+/// The store holds the salts of masked values: nobody but its owner may read it.
+#[cfg(unix)]
+fn tighten(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    tracing::warn!(path = %path.display(), "the control store could be read by others; now it cannot");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|e| Error::io(path, "making it private", e))
+}
+
+#[cfg(not(unix))]
+fn tighten(_: &Path, _: &std::fs::Metadata) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use mendwright_core::code::Code;
+
+    use super::*;
+    use crate::testing::{NOW, opened, planned, planning, tamper};
+
+    async fn refusal(path: &Path) -> Error {
+        Store::open_file(path, NOW).await.map(drop).unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_new_store_is_private_durable_and_opens_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/control.db");
+        let store = Store::open(&format!("sqlite:{}", path.display()), NOW).await.unwrap();
+        let run = planned(&store, "Germany", 3).await;
+        for name in ["control.db", "control.db-wal", "control.db-shm"] {
+            let mode = std::fs::metadata(dir.path().join("new").join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        for name in ["new", "new/control.db.locks"] {
+            assert_eq!(std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        let mut writer = store.writer().await;
+        for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
+            let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
+            let found: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut *writer).await.unwrap();
+            assert_eq!(found, expected, "{pragma}");
+        }
+        drop(writer);
+        store.close().await.unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let store = Store::open_file(&path, NOW + 1).await.unwrap();
+        assert_eq!(store.verify_plan(run).await.unwrap().header.tenant, "Germany");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "made private again");
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let (_dir, store) = opened().await;
+        let tried = sqlx::query("DELETE FROM runs").execute(store.readers()).await;
+        assert!(tried.unwrap_err().to_string().contains("readonly"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_something_else_is_refused_and_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = dir.path().join("notes.txt");
+        std::fs::write(&text, "do not lose me".repeat(100)).unwrap();
+        let other = dir.path().join("other.db");
+        std::fs::write(&other, "").unwrap();
+        let mut conn = dialect::connect_plain(&other).await.unwrap();
+        sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        for path in [text, other] {
+            let before = std::fs::read(&path).unwrap();
+            let error = refusal(&path).await;
+            assert_eq!(error.code(), Code::StoreCorrupt, "{error:?}");
+            assert!(matches!(error, Error::NotOurs { .. }));
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_of_a_newer_host_is_refused_and_left_as_it_was() {
+        let (_dir, store) = opened().await;
+        tamper(&store, "INSERT INTO schema_steps VALUES (999, 0)").await.unwrap();
+        let error = refusal(store.path()).await;
+        assert_eq!(error.code(), Code::StoreVersion);
+        assert!(error.to_string().contains("999"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_place_that_cannot_be_written_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        for path in
+            [dir.path().join("no/such/control.db"), dir.path().join("file/control.db"), "/proc/x/control.db".into()]
+        {
+            let error = refusal(&path).await;
+            assert_eq!(error.code(), Code::StoreUnavailable, "{error:?}");
+            assert!(error.to_string().contains(path.parent().unwrap().to_str().unwrap()), "{error}");
+        }
+        let error = Store::open("postgres://user:secret@host/db", NOW).await.map(drop).unwrap_err();
+        assert!(error.code() == Code::StoreUnavailable && !format!("{error:?}").contains("secret"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_so_and_what_was_there_stays() {
+        let (_dir, store) = opened().await;
+        let run = planned(&store, "Germany", 3).await;
+        tamper(&store, "PRAGMA max_page_count = 1").await.unwrap();
+        let (other, _lock) = planning(&store, "Germany").await;
+        let error = crate::testing::save(&store, &other, &crate::testing::changes(5_000), &[]).await.unwrap_err();
+        assert_eq!(error.code(), Code::StoreUnavailable, "{error:?}");
+        assert!(error.to_string().contains("control.db"), "{error}");
+        assert_eq!(store.run(other.number).await.unwrap(), other);
+        store.verify_plan(run).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn many_hosts_may_open_a_new_store_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.db");
+        let opened = futures::future::join_all((0..6).map(|_| Store::open_file(&path, NOW))).await;
+        for store in opened {
+            planning(&store.unwrap(), "Germany").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_host_had_not_committed_when_it_died_is_gone_and_the_rest_is_there() {
+        let (dir, store) = opened().await;
+        let run = planned(&store, "Germany", 3).await;
+        let mut writer = store.writer().await;
+        sqlx::raw_sql("PRAGMA cache_size = 2").execute(&mut *writer).await.unwrap();
+        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.unwrap();
+        // Large enough that pages of it are in the log already.
+        for _ in 0..500 {
+            sqlx::query("INSERT INTO run_log SELECT $1, count(*) + 1, 'info', $2 FROM run_log")
+                .bind(run.column())
+                .bind("x".repeat(500))
+                .execute(&mut *tx)
+                .await
+                .unwrap();
+        }
+        // The files as a power cut at this moment would leave them.
+        let after = dir.path().join("after");
+        std::fs::create_dir(&after).unwrap();
+        for name in ["control.db", "control.db-wal"] {
+            std::fs::copy(dir.path().join(name), after.join(name)).unwrap();
+        }
+        assert!(std::fs::metadata(after.join("control.db-wal")).unwrap().len() > 100_000);
+        let survivor = Store::open_file(&after.join("control.db"), NOW).await.unwrap();
+        assert!(survivor.log(run).await.unwrap().is_empty());
+        survivor.verify_plan(run).await.unwrap();
+        // And a handle that is dropped in the middle leaves nothing behind either.
+        drop(tx);
+        drop(writer);
+        drop(store);
+        let again = Store::open_file(&dir.path().join("control.db"), NOW).await.unwrap();
+        assert!(again.log(run).await.unwrap().is_empty());
+        planning(&again, "France").await;
+    }
+}

@@ -1,0 +1,392 @@
+//! How a run moves: one compare-and-set, and the event beside it in the same transaction.
+
+use mendwright_core::code::Code;
+use mendwright_core::run::{Event, State};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection as _, Row as _};
+
+use crate::error::{Error, Result};
+use crate::run::{Outcome, RunNumber, read};
+use crate::store::Store;
+use crate::{dialect, words};
+
+/// One step of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    expected: State,
+    event: Event,
+    now_us: i64,
+    attempt: Option<u64>,
+    outcome: Option<Outcome>,
+    undo_until_us: Option<i64>,
+    note: String,
+}
+
+impl Step {
+    /// `event` happened at `now_us` to a run that the caller believes to be `expected`.
+    #[must_use]
+    pub const fn new(expected: State, event: Event, now_us: i64) -> Self {
+        Self { expected, event, now_us, attempt: None, outcome: None, undo_until_us: None, note: String::new() }
+    }
+
+    /// For `run log`.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// Why it happened. A step without an outcome takes away the one before it.
+    #[must_use]
+    pub fn outcome(mut self, code: Code, message: impl Into<String>) -> Self {
+        self.outcome = Some(Outcome { code, message: message.into() });
+        self
+    }
+
+    /// Until when the run can be undone from here on.
+    #[must_use]
+    pub const fn undo_until(mut self, at_us: i64) -> Self {
+        self.undo_until_us = Some(at_us);
+        self
+    }
+
+    /// Refuses the step if somebody else took the run over since attempt `attempt`.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: u64) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+}
+
+/// Something that happened to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEvent {
+    /// 1, 2, 3 … within the run.
+    pub seq: u64,
+    /// When, in microseconds since 1970.
+    pub at_us: i64,
+    /// Where the run stood.
+    pub from: State,
+    /// What happened.
+    pub event: Event,
+    /// Where it stands since.
+    pub to: State,
+    /// In which attempt.
+    pub attempt: u64,
+    /// Why, as a code.
+    pub code: Option<Code>,
+    /// Why, in words; may be empty.
+    pub note: String,
+}
+
+/// Whether the event begins a new attempt: work on the target that an older attempt must not do.
+const fn begins_attempt(event: Event) -> bool {
+    matches!(event, Event::ApplyStarted | Event::RollbackStarted)
+}
+
+/// Whether the event says that the target's journal holds one undo more.
+const fn adds_undo(event: Event) -> bool {
+    matches!(event, Event::RollbackCommitted | Event::RedoCommitted)
+}
+
+impl Store {
+    /// [`Store::step`] with nothing but a note.
+    ///
+    /// # Errors
+    /// As [`Store::step`].
+    pub async fn transition(
+        &self,
+        run: RunNumber,
+        expected: State,
+        event: Event,
+        now_us: i64,
+        note: &str,
+    ) -> Result<State> {
+        self.step(run, Step::new(expected, event, now_us).note(note)).await
+    }
+
+    /// Moves a run and records why. A run becomes planned only through [`Store::save_plan`].
+    ///
+    /// Beginning to apply or to roll back counts `attempt` up; a committed undo or redo counts
+    /// `undo_generation` up; the first committed flush sets `applied_at_us`.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] where the event cannot happen in that state, [`Error::Overtaken`] where the
+    /// run is in another state, [`Error::Fenced`] where it is in another attempt,
+    /// [`Error::RunUnknown`]. The run is as it was then.
+    pub async fn step(&self, run: RunNumber, step: Step) -> Result<State> {
+        let failed = self.failed("recording a step of a run");
+        let mut writer = self.writer().await;
+        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
+        let state = move_run(&mut tx, run, &step, failed).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(state)
+    }
+
+    /// Takes over a run in flight whose process is gone: one attempt further, so that the old one is
+    /// fenced should it come back. Returns the new attempt. The caller holds the run's lock.
+    ///
+    /// # Errors
+    /// [`Error::Moved`], [`Error::Fenced`], [`Error::RunUnknown`].
+    pub async fn take_over(&self, run: RunNumber, state: State, attempt: u64, now_us: i64) -> Result<u64> {
+        let failed = self.failed("taking a run over");
+        let mut writer = self.writer().await;
+        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
+        let taken: Option<i64> = sqlx::query_scalar(
+            "UPDATE runs SET attempt = attempt + 1, updated_at_us = $1 WHERE number = $2 AND state = $3 AND attempt = $4 \
+             RETURNING attempt",
+        )
+        .bind(now_us)
+        .bind(run.column())
+        .bind(state.word())
+        .bind(count_column(attempt))
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if let Some(taken) = taken {
+            tx.commit().await.map_err(failed)?;
+            return u64::try_from(taken).map_err(|e| Error::corrupt("runs", "attempt", run, e));
+        }
+        let found = read(&mut tx, run, failed).await?;
+        // Recovery looked at a run that has moved on since.
+        if found.state == state {
+            return Err(Error::Fenced { run, expected: attempt, found: found.attempt });
+        }
+        Err(Error::Moved { run, expected: state, found: found.state })
+    }
+
+    /// Everything that happened to a run, in order.
+    ///
+    /// # Errors
+    /// [`Error::RunUnknown`].
+    pub async fn events(&self, run: RunNumber) -> Result<Vec<RunEvent>> {
+        let failed = self.failed("reading what happened to a run");
+        self.run(run).await?;
+        let rows = sqlx::query(
+            "SELECT seq, at_us, from_state, event, to_state, attempt, code, note FROM run_events \
+             WHERE run = $1 ORDER BY seq",
+        )
+        .bind(run.column())
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed)?;
+        rows.iter().map(|row| EventRow::read(row).map_err(failed)?.into_event(run)).collect()
+    }
+}
+
+fn count_column(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The compare-and-set, inside the caller's transaction.
+pub(crate) async fn move_run(
+    tx: &mut SqliteConnection,
+    run: RunNumber,
+    step: &Step,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+) -> Result<State> {
+    let to = step.expected.apply(step.event).map_err(|source| Error::Illegal { run, source })?;
+    let applied_at_us = matches!(step.event, Event::FlushCommitted).then_some(step.now_us);
+    let moved: Option<i64> = sqlx::query_scalar(
+        "UPDATE runs SET state = $1, updated_at_us = $2, attempt = attempt + $3, \
+         undo_generation = undo_generation + $4, outcome_code = $5, outcome_message = $6, \
+         applied_at_us = coalesce(applied_at_us, $7), undo_until_us = coalesce($8, undo_until_us) \
+         WHERE number = $9 AND state = $10 AND attempt = coalesce($11, attempt) RETURNING attempt",
+    )
+    .bind(to.word())
+    .bind(step.now_us)
+    .bind(i64::from(begins_attempt(step.event)))
+    .bind(i64::from(adds_undo(step.event)))
+    .bind(step.outcome.as_ref().map(|outcome| outcome.code.text()))
+    .bind(step.outcome.as_ref().map(|outcome| outcome.message.clone()))
+    .bind(applied_at_us)
+    .bind(step.undo_until_us)
+    .bind(run.column())
+    .bind(step.expected.word())
+    .bind(step.attempt.map(count_column))
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(failed)?;
+    let Some(attempt) = moved else {
+        let found = read(tx, run, failed).await?;
+        return Err(match step.attempt {
+            Some(expected) if found.state == step.expected => Error::Fenced { run, expected, found: found.attempt },
+            _ => Error::Overtaken { run, expected: step.expected, found: found.state, event: step.event },
+        });
+    };
+    sqlx::query(
+        "INSERT INTO run_events (run, seq, at_us, from_state, event, to_state, attempt, code, note) \
+         SELECT $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM run_events WHERE run = $1",
+    )
+    .bind(run.column())
+    .bind(step.now_us)
+    .bind(step.expected.word())
+    .bind(words::event_word(step.event))
+    .bind(to.word())
+    .bind(attempt)
+    .bind(step.outcome.as_ref().map(|outcome| outcome.code.text()))
+    .bind(step.note.clone())
+    .execute(tx)
+    .await
+    .map_err(failed)?;
+    Ok(to)
+}
+
+/// A row of `run_events`, as it is.
+struct EventRow {
+    seq: i64,
+    at_us: i64,
+    from_state: String,
+    event: String,
+    to_state: String,
+    attempt: i64,
+    code: Option<String>,
+    note: String,
+}
+
+impl EventRow {
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            at_us: row.try_get("at_us")?,
+            from_state: row.try_get("from_state")?,
+            event: row.try_get("event")?,
+            to_state: row.try_get("to_state")?,
+            attempt: row.try_get("attempt")?,
+            code: row.try_get("code")?,
+            note: row.try_get("note")?,
+        })
+    }
+
+    /// The one door from rows to events.
+    fn into_event(self, run: RunNumber) -> Result<RunEvent> {
+        let Self { seq, at_us, from_state, event, to_state, attempt, code, note } = self;
+        let nonsense = |column: &'static str, detail: &dyn ToString| {
+            Error::corrupt("run_events", column, format!("{run}/{seq}"), detail.to_string())
+        };
+        Ok(RunEvent {
+            seq: u64::try_from(seq).map_err(|e| nonsense("seq", &e))?,
+            at_us,
+            from: from_state.parse().map_err(|e: String| nonsense("from_state", &e))?,
+            event: words::event_from_word(&event).ok_or_else(|| nonsense("event", &event))?,
+            to: to_state.parse().map_err(|e: String| nonsense("to_state", &e))?,
+            attempt: u64::try_from(attempt).map_err(|e| nonsense("attempt", &e))?,
+            code: code.map(|code| code.parse().map_err(|e| nonsense("code", &e))).transpose()?,
+            note,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{NOW, opened, planned, planning, tamper};
+
+    #[tokio::test]
+    async fn the_whole_story_of_a_run_is_kept_with_its_counters() {
+        use Event as E;
+        use State as S;
+        let (_dir, store) = opened().await;
+        let run = planned(&store, "Germany", 2).await;
+        let story = [
+            (S::Planned, E::ApplyStarted, 1, 0),
+            (S::Applying, E::ApplyAbandoned, 1, 0),
+            (S::Planned, E::ApplyStarted, 2, 0),
+            (S::Applying, E::FlushCommitted, 2, 0),
+            (S::Verifying, E::VerificationPassed, 2, 0),
+            (S::Succeeded, E::RollbackStarted, 3, 0),
+            (S::RollingBack, E::RollbackCommitted, 3, 1),
+            (S::RolledBack, E::RollbackStarted, 4, 1),
+            (S::RollingBack, E::RedoCommitted, 4, 2),
+        ];
+        for (i, (from, event, attempt, generation)) in (1..).zip(story) {
+            let step = Step::new(from, event, NOW + i).note(format!("step {i}")).outcome(Code::LockWait, "why");
+            let to = store.step(run, step).await.unwrap();
+            let record = store.run(run).await.unwrap();
+            assert_eq!((record.state, record.updated_at_us), (to, NOW + i));
+            assert_eq!((record.attempt, record.undo_generation), (attempt, generation), "{event:?}");
+        }
+        let events = store.events(run).await.unwrap();
+        assert_eq!(events.len(), story.len() + 1);
+        for (i, event) in (1..).zip(&events) {
+            assert_eq!((event.seq, event.from.apply(event.event)), (i, Ok(event.to)));
+        }
+        assert_eq!((events[3].note.as_str(), events[3].code, events[3].attempt), ("step 3", Some(Code::LockWait), 2));
+        let record = store.run(run).await.unwrap();
+        assert_eq!(record.applied_at_us, Some(NOW + 4));
+        assert_eq!(record.outcome, Some(Outcome { code: Code::LockWait, message: "why".into() }));
+    }
+
+    #[tokio::test]
+    async fn an_outcome_lasts_until_the_next_step_and_undo_until_stays() {
+        let (_dir, store) = opened().await;
+        let run = planned(&store, "Germany", 2).await;
+        let step =
+            Step::new(State::Planned, Event::ApplyStarted, NOW).outcome(Code::LockWait, "why").undo_until(NOW + 9);
+        store.step(run, step).await.unwrap();
+        store.transition(run, State::Applying, Event::FlushCommitted, NOW, "").await.unwrap();
+        let record = store.run(run).await.unwrap();
+        assert_eq!((record.outcome, record.undo_until_us), (None, Some(NOW + 9)));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_happen_is_refused_and_changes_nothing() {
+        let (_dir, store) = opened().await;
+        let (run, _lock) = planning(&store, "Germany").await;
+        let number = run.number;
+        let refused = store.transition(number, State::Planning, Event::FlushCommitted, NOW, "").await.unwrap_err();
+        assert_eq!(refused.code(), Code::RunState);
+        let refused = store.transition(number, State::Planned, Event::ApplyStarted, NOW, "").await.unwrap_err();
+        assert!(matches!(refused, Error::Overtaken { found: State::Planning, .. }), "{refused}");
+        let refused = store.transition(RunNumber::new(5), State::Planned, Event::ApplyStarted, NOW, "").await;
+        assert_eq!(refused.unwrap_err().code(), Code::RunUnknown);
+        // Without a plan there is nothing to be planned.
+        let refused = store.transition(number, State::Planning, Event::ChangesFound, NOW, "").await.unwrap_err();
+        assert_eq!(refused.code(), Code::Internal);
+        assert_eq!(store.run(number).await.unwrap(), run);
+        assert!(store.events(number).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_run_taken_over_fences_its_old_attempt() {
+        let (_dir, store) = opened().await;
+        let run = planned(&store, "Germany", 2).await;
+        store.transition(run, State::Planned, Event::ApplyStarted, NOW, "").await.unwrap();
+        assert_eq!(store.take_over(run, State::Applying, 1, NOW).await.unwrap(), 2);
+        let again = store.take_over(run, State::Applying, 1, NOW).await.unwrap_err();
+        assert_eq!(again.code(), Code::FenceLost);
+        let old = Step::new(State::Applying, Event::FlushCommitted, NOW).attempt(1);
+        assert_eq!(store.step(run, old.clone()).await.unwrap_err().code(), Code::FenceLost);
+        store.step(run, old.attempt(2)).await.unwrap();
+        assert_eq!(store.take_over(run, State::Applying, 2, NOW).await.unwrap_err().code(), Code::RunState);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_nobody_knows_is_named() {
+        let (_dir, store) = opened().await;
+        let run = planned(&store, "Germany", 2).await;
+        tamper(&store, "UPDATE run_events SET event = 'sneezed'").await.unwrap();
+        let error = store.events(run).await.unwrap_err();
+        assert!(error.to_string().contains("`run_events.event`, row #1/1"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn of_many_handles_that_start_to_apply_at_once_exactly_one_wins() {
+        let (_dir, store) = opened().await;
+        let mut handles = vec![];
+        for _ in 0..4 {
+            handles.push(Store::open_file(store.path(), NOW).await.unwrap());
+        }
+        for _ in 0..25 {
+            let run = planned(&store, "Germany", 1).await;
+            let starts =
+                handles.iter().map(|handle| handle.transition(run, State::Planned, Event::ApplyStarted, NOW, ""));
+            let results = futures::future::join_all(starts).await;
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+            for lost in results.into_iter().filter_map(Result::err) {
+                assert!(matches!(lost, Error::Overtaken { found: State::Applying, .. }), "{lost}");
+            }
+            assert_eq!((store.run(run).await.unwrap().attempt, store.events(run).await.unwrap().len()), (1, 2));
+        }
+    }
+}
