@@ -16,6 +16,12 @@ pub struct Request {
     pub read: BTreeSet<String>,
     /// Columns it writes.
     pub write: BTreeSet<String>,
+    /// Columns it reads where they are bound and granted; the job asks `describe`.
+    #[serde(default)]
+    pub optional_read: BTreeSet<String>,
+    /// Columns it writes where they are bound and granted.
+    #[serde(default)]
+    pub optional_write: BTreeSet<String>,
     /// What it does to rows.
     pub operations: BTreeSet<Action>,
 }
@@ -157,8 +163,8 @@ pub enum Denied {
 pub const ANY: &str = "*";
 
 /// Cuts `requests` down to what `grants` allow. A job gets all it says it needs, or nothing: half an
-/// authority would make a half repair. Optional tables are left out where they are not granted, and a
-/// request of [`ANY`] takes exactly what is granted.
+/// authority would make a half repair. Optional tables and columns are left out where they are not
+/// granted, and a request of [`ANY`] takes exactly what is granted.
 ///
 /// Grants are not merged: for each table the first grant (by name) that allows the resource decides.
 ///
@@ -220,10 +226,15 @@ fn intersect(resource: &str, request: &Request, allow: &Allow) -> Access {
         if wanted.contains(ANY) { allowed.clone() } else { wanted.intersection(allowed).cloned().collect() }
     };
     let readable: BTreeSet<String> = allow.read.union(&allow.write).cloned().collect();
+    // What is optional is taken as far as it is granted; `covers` has seen to the rest.
+    let mut read = cut(&request.read, &readable);
+    read.extend(cut(&request.optional_read, &readable));
+    let mut write = cut(&request.write, &allow.write);
+    write.extend(cut(&request.optional_write, &allow.write));
     Access {
         resource: resource.to_owned(),
-        read: cut(&request.read, &readable),
-        write: cut(&request.write, &allow.write),
+        read,
+        write,
         operations: request.operations.intersection(&allow.operations).copied().collect(),
     }
 }
@@ -238,7 +249,7 @@ mod tests {
 
     fn request(read: &[&str], write: &[&str]) -> Request {
         let operations = if write.is_empty() { BTreeSet::new() } else { [Action::Update].into() };
-        Request { optional: false, read: set(read), write: set(write), operations }
+        Request { read: set(read), write: set(write), operations, ..Request::default() }
     }
 
     fn grant(table: &str, read: &[&str], write: &[&str]) -> Grant {
@@ -289,6 +300,17 @@ mod tests {
         let requests = [("t".to_owned(), request(&["id"], &[])), ("payments".to_owned(), optional)];
         let authority = decide(&requests.into(), &[grant("t", &["id"], &[])]).unwrap();
         assert!(authority.table("payments").is_none());
+    }
+
+    #[test]
+    fn optional_columns_are_taken_as_far_as_they_are_granted() {
+        let mut wanted = request(&["id"], &["total"]);
+        wanted.optional_read = set(&["currency", "discount"]);
+        wanted.optional_write = set(&["status"]);
+        let access = check(wanted.clone(), &[grant("t", &["id", "currency"], &["total"])]).unwrap();
+        assert!(access.reads("currency") && !access.reads("discount") && !access.writes("status"));
+        let access = check(wanted, &[grant("t", &["id", "status"], &["total", "status"])]).unwrap();
+        assert!(access.writes("status") && access.reads("status") && !access.reads("currency"));
     }
 
     #[test]

@@ -96,6 +96,9 @@ pub struct ResolvedColumn {
     pub has_constant_default: bool,
     /// Whether the database computes it (generated, identity always): never writable.
     pub generated: bool,
+    /// Whether the database's own `=` holds exactly where the stored values are the same. Not so with
+    /// `NOCASE`, `citext`, `character(n)`, a nondeterministic collation, or doubles (−0 equals 0).
+    pub exact: bool,
     /// ISO 4217 code.
     pub currency: Option<String>,
     /// How delicate it is.
@@ -127,6 +130,10 @@ pub struct TenantPath {
     /// The physical column, in the last table of the path, that holds the tenant; absent with tenancy
     /// by schema or database and for shared tables.
     pub column: Option<String>,
+    /// What that column holds; a tenant's name is compared as a value of this kind.
+    pub kind: Option<Kind>,
+    /// The database's own name of that column's type.
+    pub declared: Option<String>,
     /// For tenancy by database: the one tenant.
     pub only: Option<String>,
     /// Whether this is reference data of nobody's.
@@ -171,13 +178,19 @@ pub struct Resolved {
     pub columns: BTreeMap<String, ResolvedColumn>,
     /// Physical columns that are not bound, in the table's order: no job sees them, but a write must
     /// leave them as they were.
-    pub unbound: Vec<String>,
+    pub unbound: Vec<UnboundColumn>,
     /// Logical columns that decide whose a row is: never writable.
     pub fixed: BTreeSet<String>,
     /// What the database does by itself.
     pub side_effects: Vec<SideEffect>,
     /// Foreign keys out of this table, in physical names.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Foreign keys of other tables (or of this one) that point here, in physical names.
+    pub referenced_by: Vec<Reference>,
+    /// What the database keeps unique, the key's own index included, in physical names.
+    pub unique: Vec<Unique>,
+    /// Whether a sequence (serial, identity, AUTOINCREMENT) makes the key.
+    pub sequence_key: bool,
     /// Resources whose rows a delete here takes along.
     pub cascades: BTreeSet<String>,
     /// Whether rows read and not written must still be the same at apply.
@@ -186,6 +199,21 @@ pub struct Resolved {
     pub guest_keys: bool,
     /// Why nothing may be written here, if so: each with its code.
     pub write_refusals: Vec<(String, String)>,
+    /// Why no row may be deleted here, if so, beside what `write_refusals` says.
+    pub delete_refusals: Vec<(String, String)>,
+}
+
+/// A physical column that no job sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnboundColumn {
+    /// What the database calls it.
+    pub column: String,
+    /// The database's own name of its type.
+    pub declared: String,
+    /// Whether the database computes it.
+    pub generated: bool,
+    /// Whether a row can be inserted without it and gets the same value each time.
+    pub has_constant_default: bool,
 }
 
 /// A foreign key, in physical names.
@@ -199,6 +227,42 @@ pub struct ForeignKey {
     pub table: String,
     /// The columns referred to.
     pub references: Vec<String>,
+    /// Whether it can be checked at COMMIT.
+    pub deferrable: bool,
+}
+
+/// A foreign key that points at this table, in physical names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// The resource that binds the referring table, if exactly one does.
+    pub resource: Option<String>,
+    /// The referring table's schema, where the engine has them.
+    pub schema: Option<String>,
+    /// The referring table.
+    pub table: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// The columns of this table that they refer to.
+    pub references: Vec<String>,
+    /// `NO ACTION`, `RESTRICT`, `CASCADE`, `SET NULL` or `SET DEFAULT`.
+    pub on_delete: String,
+    /// The same, for a change of the columns referred to.
+    pub on_update: String,
+    /// Whether it can be checked at COMMIT.
+    pub deferrable: bool,
+}
+
+/// Columns whose values the database keeps unique together, in physical names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unique {
+    /// Its name in the database; empty where it has none.
+    pub name: String,
+    /// The columns; empty where it is over an expression.
+    pub columns: Vec<String>,
+    /// Whether it can be checked at COMMIT, so that a plan may swap values.
+    pub deferrable: bool,
+    /// Whether it holds for a part of the rows only.
+    pub partial: bool,
 }
 
 impl Resolved {

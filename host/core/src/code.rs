@@ -85,6 +85,7 @@ codes! {
     ComponentCache = "ERR_COMPONENT_CACHE", Security, "Compiled code in the cache is not what this host wrote.";
     JobFailed = "ERR_JOB_FAILED", Data, "The job returned an error of its own.";
     JobTrapped = "ERR_JOB_TRAPPED", Data, "The component died.";
+    ReplayDiverged = "ERR_REPLAY_DIVERGED", Data, "The component does not make the calls of the recording that is played back.";
     // authority
     GrantMissing = "ERR_GRANT_MISSING", Security, "No grant covers what the job requests for this tenant.";
     TenantExcluded = "ERR_TENANT_EXCLUDED", Security, "The configuration excludes this tenant.";

@@ -160,7 +160,7 @@ pub struct RowRemoval {
 /// The contract's `tables` and `table-writes`. Each call counts its own work on the run's meter.
 ///
 /// Every method's error is a [`Refusal`] that the guest sees as the contract's `error`.
-pub trait Tables: Send {
+pub trait Tables: Send + std::any::Any {
     /// The columns of `table` that the job may use, key columns first, the rest by name.
     fn describe<'a>(&'a mut self, table: &'a str) -> Future<'a, Result<Vec<ColumnInfo>, Refusal>>;
 

@@ -199,10 +199,9 @@ impl From<Classified> for Error {
                 let name = constraint.map(|name| format!(" (`{name}`)")).unwrap_or_default();
                 Self::Violated { message: format!("{what}{name} of the database forbids a change of the plan") }
             }
-            Classified::BadValue => Self::refused(
-                Code::ValueRoundTrip,
-                "a value of the plan is not one that its column's type can hold",
-            ),
+            Classified::BadValue => {
+                Self::refused(Code::ValueRoundTrip, "a value of the plan is not one that its column's type can hold")
+            }
             Classified::Unavailable(error) => Self::Unavailable {
                 code: Code::TargetUnavailable,
                 message: "the target database does not answer".to_owned(),

@@ -1,15 +1,19 @@
 //! The one way to act.
 //!
-//! A component reads a snapshot and asks for changes; they land in an overlay. What is left there is
-//! the plan. To apply, the same is computed again and compared, and the changes are then made here,
-//! with no guest code running, in one short transaction that also writes the journal.
+//! A component reads a snapshot and asks for changes; they land in an overlay ([`Session`]). What is
+//! left there is the plan ([`Computed`]). To apply, the same is computed again and compared, and the
+//! changes are then made here, with no guest code running, in one short transaction that also writes
+//! the journal ([`repair`]).
 //!
-//! **Invariant**: only this crate changes a target, and only [`flush`](flush) does.
+//! **Invariant**: only this crate changes a target, and only `adapters::sql::flush` does.
 
 pub mod adapters;
+pub mod crash;
 pub mod error;
+pub mod repair;
 pub mod target;
 
 pub use adapters::sql::engine::Engine;
+pub use adapters::sql::session::{Computed, ResourceUse, Session};
 pub use error::{Error, Result};
 pub use target::Target;

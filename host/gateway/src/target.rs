@@ -38,10 +38,7 @@ impl Target {
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Result<Self> {
         let (name, url) = (name.into(), url.into());
         let engine = Engine::of_url(&url).ok_or_else(|| {
-            Error::refused(
-                Code::ConfigValue,
-                format!("`database.{name}.url` must begin with `sqlite:` or `postgres:`"),
-            )
+            Error::refused(Code::ConfigValue, format!("`database.{name}.url` must begin with `sqlite:` or `postgres:`"))
         })?;
         Ok(Self {
             name,

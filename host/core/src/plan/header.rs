@@ -159,8 +159,8 @@ pub struct Header {
     pub independent: bool,
     /// `resource/key` of the changes that `--only` kept; empty for all.
     pub only: Vec<String>,
-    /// Resource → digest of all rows read, where its reads must stay true.
-    pub stable_reads: BTreeMap<String, Digest>,
+    /// Resources of which every row read must still be the same in the flush.
+    pub stable_reads: Vec<String>,
     /// How many changes.
     pub changes_count: String,
     /// RFC 6962 root over them.
@@ -206,7 +206,7 @@ mod tests {
             outcome: Outcome { level: Level::Assisted, approvals_needed: 1 },
             independent: true,
             only: vec![],
-            stable_reads: BTreeMap::new(),
+            stable_reads: vec![],
             changes_count: "6".into(),
             changes_root: Digest([5; 32]),
         }
@@ -237,7 +237,7 @@ mod tests {
                 "outcome" => other.outcome.approvals_needed = 2,
                 "independent" => other.independent = false,
                 "only" => other.only.push("invoices/6".into()),
-                "stable_reads" => drop(other.stable_reads.insert("x".into(), Digest([9; 32]))),
+                "stable_reads" => other.stable_reads.push("invoices".into()),
                 "changes_count" => other.changes_count = "7".into(),
                 "changes_root" => other.changes_root = Digest([9; 32]),
                 new => panic!("say here how `{new}` changes"),

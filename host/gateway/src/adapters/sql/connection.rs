@@ -336,7 +336,5 @@ fn not_utf8(column: &str) -> Error {
 }
 
 pub(super) fn decode_postgres(row: &PgRow) -> Result<RawRow> {
-    (0..row.len())
-        .map(|at| Ok(row.try_get_unchecked::<Option<String>, _>(at)?.map_or(Raw::Null, Raw::Text)))
-        .collect()
+    (0..row.len()).map(|at| Ok(row.try_get_unchecked::<Option<String>, _>(at)?.map_or(Raw::Null, Raw::Text))).collect()
 }

@@ -79,6 +79,22 @@ impl Engine {
         }
     }
 
+    /// A comparison of a column with `n` parameters from the `first` on, byte for byte.
+    pub(crate) fn one_of(self, alias: &str, column: &ResolvedColumn, first: usize, n: usize) -> String {
+        let name = ident(&column.column);
+        let as_text = matches!(column.kind, Kind::Text | Kind::Timestamp | Kind::Json);
+        let (own, declared) = match self {
+            Self::Sqlite if as_text => (format!("{alias}.{name} COLLATE BINARY"), ""),
+            Self::Sqlite => (format!("{alias}.{name}"), ""),
+            Self::Postgres if as_text && !compares_as_bytes(&column.declared) => {
+                (format!("{alias}.{name}::text COLLATE \"C\""), "text")
+            }
+            Self::Postgres => (format!("{alias}.{name}"), column.declared.as_str()),
+        };
+        let list: Vec<String> = (first..first + n).map(|n| self.param(n, declared)).collect();
+        format!("{own} IN ({})", list.join(", "))
+    }
+
     /// The name of a table with its schema.
     pub(crate) fn table(self, schema: Option<&str>, table: &str) -> String {
         match (self, schema) {
@@ -91,7 +107,10 @@ impl Engine {
 /// Whether `=` on this PostgreSQL type is equality of what is stored. The binding check has refused
 /// columns with a nondeterministic collation where it matters.
 pub(crate) fn compares_as_bytes(declared: &str) -> bool {
-    declared == "text" || declared == "uuid" || declared == "date" || declared.starts_with("character varying")
+    declared == "text"
+        || declared == "uuid"
+        || declared == "date"
+        || declared.starts_with("character varying")
         || declared.starts_with("timestamp")
 }
 

@@ -6,6 +6,14 @@
 //! - `scope`: the SQL that keeps a statement inside one tenant;
 //! - `write`: the statements of a flush; `install`: our own tables in a target.
 
+pub(crate) mod check;
 pub(crate) mod connection;
 pub mod engine;
+pub(crate) mod flush;
+pub(crate) mod install;
+pub(crate) mod introspect;
+pub(crate) mod overlay;
 pub(crate) mod raw;
+pub(crate) mod scope;
+pub(crate) mod session;
+pub(crate) mod snapshot;

@@ -278,6 +278,7 @@ mod tests {
             nullable: true,
             has_constant_default: false,
             generated: false,
+            exact: true,
             currency: None,
             class: Class::Ordinary,
             sensitive: false,
@@ -329,9 +330,7 @@ mod tests {
 
     #[test]
     fn postgres_text_becomes_a_value_and_numeric_nan_does_not() {
-        let read = |kind: &str, text: &str| {
-            to_value(Engine::Postgres, kind.parse().unwrap(), &Raw::Text(text.into()))
-        };
+        let read = |kind: &str, text: &str| to_value(Engine::Postgres, kind.parse().unwrap(), &Raw::Text(text.into()));
         assert_eq!(read("decimal(10,2)", "13.80"), Some(decimal("13.8")));
         assert_eq!(read("decimal", "NaN"), None);
         assert_eq!(read("float", "NaN"), Some(Value::Float(f64::NAN)));

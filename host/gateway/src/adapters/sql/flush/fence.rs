@@ -1,0 +1,137 @@
+//! Who may write a tenant's rows of a table: one run at a time, and never a stale one.
+//!
+//! PostgreSQL: the fence row names the run, its epoch and its backend before the flush begins; the
+//! flush holds it `FOR SHARE`. Whoever takes it over first ends that backend, so that what it then
+//! reads of the journal is final. SQLite: `BEGIN IMMEDIATE` admits one writer, and the epoch counts.
+
+use mendwright_core::code::Code;
+
+use super::super::connection::{Arg, Connection};
+use super::super::engine::Engine;
+use super::journal::own_table;
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// A held fence.
+#[derive(Clone, Debug)]
+pub(super) struct Fence {
+    tenant: String,
+    run: String,
+    /// Physical tables with their schemas, sorted.
+    relations: Vec<String>,
+    pub(super) epoch: i64,
+}
+
+const FREE: &str = "fence.run IS NULL OR fence.run = excluded.run OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = fence.pid AND a.backend_start::text = fence.backend_start)";
+
+impl Fence {
+    /// PostgreSQL, before the flush: puts this backend's name on each fence row.
+    pub(super) async fn take(
+        connection: &mut Connection,
+        target: &Target,
+        tenant: &str,
+        run: &str,
+        mut relations: Vec<String>,
+    ) -> Result<Self> {
+        relations.sort();
+        relations.dedup();
+        let mut fence = Self { tenant: tenant.to_owned(), run: run.to_owned(), relations, epoch: 1 };
+        if target.engine == Engine::Sqlite {
+            return Ok(fence);
+        }
+        end_former_backend(connection, target, run).await?;
+        let table = own_table(target, "fence");
+        let sql = format!(
+            "INSERT INTO {table} AS fence (tenant, relation, epoch, run, pid, backend_start)
+             SELECT $1, $2, 1, $3, pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()
+             ON CONFLICT (tenant, relation) DO UPDATE SET epoch = fence.epoch + 1, run = excluded.run,
+               pid = excluded.pid, backend_start = excluded.backend_start WHERE {FREE} RETURNING epoch::text"
+        );
+        connection.batch("BEGIN").await?;
+        for relation in &fence.relations {
+            let args = vec![Arg::text(tenant), Arg::text(relation.clone()), Arg::text(run)];
+            let taken = connection.one(&sql, args).await;
+            match taken.map(|epoch| epoch.integer()) {
+                Ok(Some(epoch)) => fence.epoch = fence.epoch.max(epoch),
+                Ok(None) => {
+                    connection.batch("ROLLBACK").await?;
+                    return Err(Error::unavailable(
+                        Code::TargetLocked,
+                        format!("another run is writing the tenant's rows of {relation}; it holds the fence"),
+                    ));
+                }
+                Err(error) => {
+                    connection.batch("ROLLBACK").await?;
+                    return Err(error);
+                }
+            }
+        }
+        connection.batch("COMMIT").await?;
+        Ok(fence)
+    }
+
+    /// Inside the flush: whether the fence is still this run's, and stays so until the end.
+    pub(super) async fn hold(&self, connection: &mut Connection, target: &Target) -> Result<()> {
+        let table = own_table(target, "fence");
+        for relation in &self.relations {
+            let args = vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
+            let held = match target.engine {
+                Engine::Sqlite => {
+                    let sql = format!(
+                        "INSERT INTO {table} (tenant, relation, epoch, run) VALUES (?1, ?2, 1, ?3)
+                         ON CONFLICT (tenant, relation) DO UPDATE SET epoch = epoch + 1, run = excluded.run"
+                    );
+                    connection.execute(&sql, args).await? == 1
+                }
+                Engine::Postgres => {
+                    let sql = format!(
+                        "SELECT 1::text FROM {table} WHERE tenant = $1 AND relation = $2 AND run = $3
+                           AND pid = pg_backend_pid() FOR SHARE"
+                    );
+                    connection.rows(&sql, args).await?.len() == 1
+                }
+            };
+            if !held {
+                return Err(Error::refused(Code::FenceLost, "another host took this run over"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the next run in; inside the flush, or after it was rolled back.
+    pub(super) async fn release(&self, connection: &mut Connection, target: &Target) -> Result<()> {
+        let table = own_table(target, "fence");
+        let run = if target.engine == Engine::Sqlite { "?1" } else { "$1" };
+        let sql = format!("UPDATE {table} SET run = NULL, pid = NULL, backend_start = NULL WHERE run = {run}");
+        connection.execute(&sql, vec![Arg::text(self.run.clone())]).await?;
+        Ok(())
+    }
+}
+
+/// PostgreSQL: ends the backend that wrote for this run before, if it is still there, and waits until
+/// it is gone. Only then does the journal say what came of it.
+pub(crate) async fn end_former_backend(connection: &mut Connection, target: &Target, run: &str) -> Result<()> {
+    if target.engine == Engine::Sqlite {
+        return Ok(());
+    }
+    let alive = format!(
+        "FROM {} f JOIN pg_stat_activity a ON a.pid = f.pid AND a.backend_start::text = f.backend_start
+         WHERE f.run = $1 AND a.pid <> pg_backend_pid()",
+        own_table(target, "fence")
+    );
+    let end = format!("SELECT pg_terminate_backend(a.pid)::text {alive}");
+    let count = format!("SELECT count(*)::text {alive}");
+    // A backend that is told to end does so at its next check for interrupts, within milliseconds
+    // unless its host is stopped in the middle of a result; then it takes the kernel's time.
+    for _ in 0..200 {
+        connection.rows(&end, vec![Arg::text(run)]).await?;
+        if connection.count(&count, vec![Arg::text(run)]).await? == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Err(Error::unavailable(
+        Code::TargetLocked,
+        "the database connection of a former attempt of this run does not end; try again, or end it by hand",
+    ))
+}

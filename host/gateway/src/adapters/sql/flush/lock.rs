@@ -1,0 +1,459 @@
+//! What must not change while a flush lasts, and what must not have changed before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use mendwright_core::binding::Resolved;
+use mendwright_core::change::Action;
+use mendwright_core::code::Code;
+use mendwright_core::commitment::Bound;
+use mendwright_core::compare::{Comparison, Difference, What};
+use mendwright_core::plan::header::Digest;
+use mendwright_core::value::Value;
+
+use super::super::connection::{Arg, Connection, RawRow};
+use super::super::engine::{Engine, ident};
+use super::super::raw::{Raw, to_value};
+use super::super::scope::Scope;
+use super::super::session::{StableRead, count_statement, declared, hash_row, stored_columns};
+use super::super::{install, introspect};
+use super::group::{Group, RowWrite};
+use super::Flush;
+use crate::error::{Error, Result};
+
+/// Rows that one look at stored rows asks for.
+const ROWS_MAX: usize = 1_000;
+
+/// PostgreSQL: nobody alters the tables; nobody writes what must stay as it was read.
+pub(super) async fn tables(
+    connection: &mut Connection,
+    groups: &[Group],
+    reads: &[StableRead],
+    resolved: &BTreeMap<String, Arc<Resolved>>,
+) -> Result<()> {
+    if connection.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let mut modes: BTreeMap<String, &str> = BTreeMap::new();
+    let name = |r: &Resolved| Engine::Postgres.table(r.schema.as_deref(), &r.table);
+    for group in groups {
+        modes.insert(name(&group.resolved), "ROW EXCLUSIVE");
+    }
+    for resource in reads.iter().map(|read| &read.resource).collect::<BTreeSet<_>>() {
+        let Some(resolved) = resolved.get(resource) else { continue };
+        let tables = std::iter::once(name(resolved))
+            .chain(resolved.tenant.steps.iter().map(|s| Engine::Postgres.table(s.schema.as_deref(), &s.table)));
+        for table in tables {
+            let mode = if modes.contains_key(&table) { "SHARE ROW EXCLUSIVE" } else { "SHARE" };
+            modes.insert(table, mode);
+        }
+    }
+    for (table, mode) in modes {
+        connection.batch(&format!("LOCK TABLE {table} IN {mode} MODE")).await?;
+    }
+    Ok(())
+}
+
+/// The target is the database that the plan was made for.
+pub(super) async fn same_target(connection: &mut Connection, flush: &Flush<'_>) -> Result<()> {
+    let found = install::identity(connection, flush.target).await?;
+    if found.identity == flush.identity {
+        return Ok(());
+    }
+    Err(Error::refused(
+        Code::TargetChanged,
+        format!("database `{}` is not the one that the plan was made for", flush.target.name),
+    ))
+}
+
+/// The tables are still what the plan bound: no trigger, column or constraint came in between.
+pub(super) async fn same_bindings(connection: &mut Connection, flush: &Flush<'_>) -> Result<()> {
+    let written: BTreeSet<&str> = flush.groups.iter().map(|group| group.resolved.name.as_str()).collect();
+    for name in written {
+        let (Some(planned), Some(resource)) = (flush.resolved.get(name), flush.bindings.get(name)) else {
+            return Err(Error::refused(Code::PlanBinding, format!("resource `{name}` is no longer bound")));
+        };
+        let now = introspect::resolve(connection, resource, flush.bindings, Some(flush.tenant)).await?;
+        if Digest::of_json(&now) != Digest::of_json(planned.as_ref()) {
+            return Err(Error::refused(
+                Code::PlanBinding,
+                format!("table `{}` of resource `{name}` changed since the plan was made", planned.table),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every row that the job read of such a resource is still as it was read.
+pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]) -> Result<()> {
+    for read in reads {
+        let sql = match read.complete {
+            true => read.sql.clone(),
+            false => format!("{} LIMIT {}", read.sql, read.rows),
+        };
+        let hash = match connection.engine() {
+            Engine::Sqlite => {
+                let mut hash = Sha256::new();
+                connection.rows(&sql, read.args.clone()).await?.iter().for_each(|row| hash_row(&mut hash, row));
+                hash
+            }
+            Engine::Postgres => hash_by_cursor(connection, &sql, read.args.clone()).await?,
+        };
+        if <[u8; 32]>::from(hash.finalize()) != read.hash {
+            return Err(Error::refused(
+                Code::ReadsDrifted,
+                format!("rows of `{}` that the job read have changed since; plan again", read.resource),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A large result is never streamed inside a flush: a host that stops in the middle of one cannot be
+/// ended by its fence.
+async fn hash_by_cursor(connection: &mut Connection, sql: &str, args: Vec<Arg>) -> Result<Sha256> {
+    let mut hash = Sha256::new();
+    connection.execute(&format!("DECLARE mendwright_reads NO SCROLL CURSOR FOR {sql}"), args).await?;
+    loop {
+        let page = connection.rows("FETCH FORWARD 1000 FROM mendwright_reads", vec![]).await?;
+        if page.is_empty() {
+            break;
+        }
+        page.iter().for_each(|row| hash_row(&mut hash, row));
+    }
+    connection.batch("CLOSE mendwright_reads").await?;
+    Ok(hash)
+}
+
+/// PostgreSQL: locks the rows that say whose the batch's rows are, parents first. What holds after
+/// this is looked at by later statements.
+pub(super) async fn path(
+    connection: &mut Connection,
+    group: &Group,
+    batch: &[RowWrite],
+    tenant: &str,
+) -> Result<()> {
+    let scope = Scope::new(connection.engine(), &group.resolved, tenant, 1);
+    if connection.engine() == Engine::Sqlite || group.action == Action::Insert || scope.parents.is_empty() {
+        return Ok(());
+    }
+    let (keys, key_args, on) = key_source(connection.engine(), group, batch, 1);
+    let aliases: Vec<String> = (1..=scope.parents.len()).rev().map(|n| format!("p{n}")).collect();
+    let sql = format!(
+        "WITH mw AS ({keys}), locked AS (SELECT 1 FROM mw JOIN {} AS t ON {on}{} ORDER BY {} FOR SHARE OF {})
+         SELECT count(*)::text FROM locked",
+        Engine::Postgres.table(group.resolved.schema.as_deref(), &group.resolved.table),
+        scope.joins,
+        group.key.iter().map(|k| format!("t.{}", ident(k))).collect::<Vec<_>>().join(", "),
+        aliases.join(", ")
+    );
+    connection.rows(&sql, key_args).await.map(drop)
+}
+
+/// After the write: inserted rows are the tenant's, and every foreign key that was written leads to a
+/// row of the tenant or to reference data.
+pub(super) async fn in_tenant(
+    connection: &mut Connection,
+    group: &Group,
+    batch: &[RowWrite],
+    tenant: &str,
+) -> Result<()> {
+    if group.action == Action::Insert {
+        let found = count_in_tenant(connection, group, batch, tenant).await?;
+        if found != batch.len() {
+            return Err(foreign(&group.resolved.name));
+        }
+    }
+    Ok(())
+}
+
+async fn count_in_tenant(
+    connection: &mut Connection,
+    group: &Group,
+    batch: &[RowWrite],
+    tenant: &str,
+) -> Result<usize> {
+    let engine = connection.engine();
+    let mut found = 0;
+    for chunk in batch.chunks(ROWS_MAX) {
+        let scope = Scope::new(engine, &group.resolved, tenant, 1);
+        let mut args = scope.args();
+        let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
+        args.append(&mut key_args);
+        let count = if engine == Engine::Sqlite { "count(*)" } else { "count(*)::text" };
+        let sql = format!(
+            "WITH mw{} AS ({keys}) SELECT {count} FROM mw JOIN {} AS t ON {on}{} WHERE {}",
+            key_names(engine, group),
+            engine.table(group.resolved.schema.as_deref(), &group.resolved.table),
+            scope.joins,
+            scope.condition
+        );
+        found += usize::try_from(connection.count(&sql, args).await?).unwrap_or(0);
+    }
+    Ok(found)
+}
+
+/// Whether foreign keys that a batch writes lead to rows of the tenant; holds those rows.
+pub(super) async fn references(
+    connection: &mut Connection,
+    group: &Group,
+    batch: &[RowWrite],
+    tenant: &str,
+    resolved: &BTreeMap<String, Arc<Resolved>>,
+) -> Result<()> {
+    for key in &group.resolved.foreign_keys {
+        let places: Vec<usize> =
+            key.columns.iter().filter_map(|column| group.set.iter().position(|set| set == column)).collect();
+        if places.len() < key.columns.len() {
+            continue;
+        }
+        let parent = resolved.values().find(|r| {
+            r.database == group.resolved.database && r.table == key.table && r.schema == key.schema
+        });
+        let Some(parent) = parent else { return Err(foreign(&group.resolved.name)) };
+        let mut wanted: BTreeMap<Vec<String>, Vec<Raw>> = BTreeMap::new();
+        for row in batch {
+            let values: Vec<Raw> = places.iter().filter_map(|at| row.set.get(*at).cloned()).collect();
+            if values.iter().all(|raw| *raw != Raw::Null) {
+                wanted.insert(values.iter().map(Raw::tagged).collect(), values);
+            }
+        }
+        let wanted: Vec<Vec<Raw>> = wanted.into_values().collect();
+        for chunk in wanted.chunks(ROWS_MAX) {
+            let (sql, args) = count_statement(connection.engine(), parent, key, chunk, tenant);
+            let sql = match connection.engine() {
+                Engine::Sqlite => sql,
+                // Held until the end, so that a parent cannot change hands behind the check.
+                Engine::Postgres => {
+                    let rows = sql.replacen("SELECT count(*)::text", "SELECT 1", 1);
+                    format!("WITH held AS ({rows} FOR SHARE) SELECT count(*)::text FROM held")
+                }
+            };
+            let found = usize::try_from(connection.count(&sql, args).await?).unwrap_or(0);
+            if found != chunk.len() {
+                return Err(foreign(&group.resolved.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn foreign(resource: &str) -> Error {
+    Error::refused(
+        Code::ReferenceForeign,
+        format!("a row of `{resource}` would hang on a row that is not the tenant's"),
+    )
+}
+
+fn key_names(engine: Engine, group: &Group) -> String {
+    match engine {
+        Engine::Postgres => String::new(),
+        Engine::Sqlite => {
+            let names: Vec<String> = (0..group.key.len()).map(|n| format!("k{n}")).collect();
+            format!("({})", names.join(","))
+        }
+    }
+}
+
+/// The keys of a batch as a table `mw(k0…)`, their parameters, and the join with `t`.
+fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
+    let width = group.key.len();
+    let on = |n: usize, column: &String| match engine {
+        Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
+        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), declared(&group.resolved, column)),
+    };
+    let joined: Vec<String> = group.key.iter().enumerate().map(|(n, column)| on(n, column)).collect();
+    let (source, args) = match engine {
+        Engine::Sqlite => (
+            format!("VALUES {}", super::statement::placeholders(first, batch.len(), width)),
+            batch.iter().flat_map(|row| row.key.iter().cloned()).map(Arg::Raw).collect(),
+        ),
+        Engine::Postgres => {
+            let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", first + n)).collect();
+            let names: Vec<String> = (0..width).map(|n| format!("k{n}")).collect();
+            let column = |n: usize| batch.iter().map(|row| row.key.get(n).and_then(Raw::text).map(str::to_owned)).collect();
+            (
+                format!("SELECT * FROM unnest({}) AS u({})", arrays.join(", "), names.join(", ")),
+                (0..width).map(|n| Arg::Texts(column(n))).collect(),
+            )
+        }
+    };
+    (source, args, joined.join(" AND "))
+}
+
+/// Reads columns of the batch's rows as they are now, by key; rows that are gone or not the tenant's
+/// are absent.
+pub(super) async fn stored(
+    connection: &mut Connection,
+    group: &Group,
+    batch: &[RowWrite],
+    tenant: Option<&str>,
+    select: &[String],
+) -> Result<BTreeMap<Vec<String>, RawRow>> {
+    let engine = connection.engine();
+    let width = group.key.len();
+    let mut found = BTreeMap::new();
+    for chunk in batch.chunks(ROWS_MAX) {
+        let scope = tenant.map(|tenant| Scope::new(engine, &group.resolved, tenant, 1));
+        let mut args = scope.as_ref().map(Scope::args).unwrap_or_default();
+        let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
+        args.append(&mut key_args);
+        let columns: Vec<String> =
+            group.key.iter().map(|k| engine.read("t", k)).chain(select.iter().cloned()).collect();
+        let (joins, condition) = match &scope {
+            Some(scope) => (scope.joins.as_str(), scope.condition.as_str()),
+            None => ("", "1 = 1"),
+        };
+        let sql = format!(
+            "WITH mw{} AS ({keys}) SELECT {} FROM mw JOIN {} AS t ON {on}{joins} WHERE {condition}",
+            key_names(engine, group),
+            columns.join(", "),
+            engine.table(group.resolved.schema.as_deref(), &group.resolved.table),
+        );
+        for mut row in connection.rows(&sql, args).await? {
+            let rest = row.split_off(width.min(row.len()));
+            found.insert(row.iter().map(Raw::tagged).collect(), rest);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn tags(key: &[Raw]) -> Vec<String> {
+    key.iter().map(Raw::tagged).collect()
+}
+
+/// Which rows of a batch are no longer as planned, and how.
+pub(super) async fn explain(connection: &mut Connection, group: &Group, batch: &[RowWrite], tenant: &str) -> Error {
+    let engine = connection.engine();
+    let select: Vec<String> = group.guard.iter().map(|column| engine.read("t", column)).collect();
+    let now = match stored(connection, group, batch, Some(tenant), &select).await {
+        Ok(now) => now,
+        Err(error) => return error,
+    };
+    let mut comparison = Comparison::default();
+    for row in batch {
+        match now.get(&tags(&row.key)) {
+            None => {
+                comparison.broken += 1;
+                note(&mut comparison, group, row, None, None);
+            }
+            Some(cells) if cells != &row.guard => {
+                comparison.broken += 1;
+                for ((column, planned), now) in group.guard.iter().zip(&row.guard).zip(cells) {
+                    if planned != now {
+                        note(&mut comparison, group, row, Some((column, planned)), Some(now));
+                    }
+                }
+            }
+            Some(_) => comparison.held += 1,
+        }
+    }
+    Error::Drifted(Box::new(comparison))
+}
+
+fn note(comparison: &mut Comparison, group: &Group, row: &RowWrite, planned: Option<(&String, &Raw)>, now: Option<&Raw>) {
+    if comparison.differences.len() >= mendwright_core::compare::DIFFERENCES_MAX {
+        return;
+    }
+    let physical = planned.map(|(column, _)| column.as_str()).unwrap_or_default();
+    let bound = group.resolved.columns.iter().find(|(_, c)| c.column == physical);
+    // What no person may see is not shown, not even as what it was.
+    let shown = |raw: &Raw| -> Option<Bound> {
+        let (_, column) = bound?;
+        if column.sensitive {
+            return None;
+        }
+        let engine = if group.resolved.schema.is_some() { Engine::Postgres } else { Engine::Sqlite };
+        to_value(engine, column.kind, raw).map(Bound::Shown)
+    };
+    let name = bound.map_or(physical, |(name, _)| name.as_str());
+    let key: Vec<String> = row
+        .key
+        .iter()
+        .map(|raw| Value::from_tagged(&raw.tagged()).map(|v| v.to_string()).unwrap_or_default())
+        .collect();
+    comparison.differences.push(Difference {
+        resource: group.resolved.name.clone(),
+        key: key.join("/"),
+        column: name.to_owned(),
+        planned: planned.and_then(|(_, raw)| shown(raw)),
+        now: now.and_then(shown),
+        what: if now.is_some() { What::Before } else { What::Missing },
+    });
+}
+
+/// What the rows of a flush hold in the columns that it must leave alone: a declared trigger may
+/// change what the binding calls derived, and nothing else.
+pub(super) struct Fingerprints {
+    before: Vec<BTreeMap<Vec<String>, [u8; 32]>>,
+}
+
+impl Fingerprints {
+    /// Remembers the rows before the write, where anything in the database could change more than is
+    /// written.
+    pub(super) async fn take(connection: &mut Connection, groups: &[Group]) -> Result<Self> {
+        let needed = groups.iter().any(|g| g.resolved.side_effects.iter().any(|e| e.what == "trigger" || e.what == "rule"));
+        let mut before = Vec::new();
+        if needed {
+            for group in groups {
+                let prints = match group.action {
+                    Action::Update => prints(connection, group, &group.set).await?,
+                    Action::Insert | Action::Delete => BTreeMap::new(),
+                };
+                before.push(prints);
+            }
+        }
+        Ok(Self { before })
+    }
+
+    /// Compares with the rows after the write, when every trigger has fired.
+    pub(super) async fn check(&self, connection: &mut Connection, groups: &[Group]) -> Result<()> {
+        let engine = connection.engine();
+        for (group, before) in groups.iter().zip(&self.before) {
+            let select: Vec<String> = group.set.iter().map(|column| engine.read("t", column)).collect();
+            let set = stored(connection, group, &group.rows, None, &select).await?;
+            let untouched = match group.action {
+                Action::Update => prints(connection, group, &group.set).await? == *before,
+                Action::Insert | Action::Delete => true,
+            };
+            let as_planned = group.rows.iter().all(|row| match (group.action, set.get(&tags(&row.key))) {
+                (Action::Delete, found) => found.is_none(),
+                (Action::Insert | Action::Update, found) => found == Some(&row.set),
+            });
+            if !untouched || !as_planned {
+                return Err(Error::refused(
+                    Code::WriteDiffers,
+                    format!("a trigger changed more of `{}` than its binding declares", group.resolved.name),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn prints(
+    connection: &mut Connection,
+    group: &Group,
+    except: &[String],
+) -> Result<BTreeMap<Vec<String>, [u8; 32]>> {
+    let engine = connection.engine();
+    let derived = |physical: &str| {
+        group.resolved.columns.values().any(|c| c.column == physical && c.derived.is_some())
+    };
+    let select: Vec<String> = stored_columns(&group.resolved)
+        .iter()
+        .filter(|column| !except.contains(column) && !derived(column))
+        .map(|column| engine.read("t", column))
+        .collect();
+    let rows = stored(connection, group, &group.rows, None, &select).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(key, row)| {
+            let mut hash = Sha256::new();
+            hash_row(&mut hash, &row);
+            (key, hash.finalize().into())
+        })
+        .collect())
+}

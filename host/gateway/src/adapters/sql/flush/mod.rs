@@ -1,0 +1,233 @@
+//! Making the changes: one short transaction that awaits nothing but the database.
+//!
+//! **Invariant**: every write of a tenant's rows is here, is inside its tenant, guarded by what was
+//! approved, and journaled in the same transaction.
+//!
+//! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written;
+//! - `fence`: one run at a time; `journal`: what was done, signed;
+//! - `lock`: what must not change while the transaction lasts, and what must not have changed;
+//! - `rehearse`: the same, and back again, without a commit; `undo`: the journal read backwards;
+//! - `verify`: an independent read afterwards.
+
+pub(crate) mod fence;
+pub(crate) mod group;
+pub(crate) mod journal;
+mod lock;
+pub(crate) mod rehearse;
+mod statement;
+pub(crate) mod undo;
+pub(crate) mod verify;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mendwright_core::binding::{Resolved, Resource};
+use mendwright_core::change::Action;
+use mendwright_core::code::Code;
+use mendwright_core::merkle::Tree;
+use mendwright_core::plan::header::Digest;
+
+use super::connection::{Connection, Role};
+use super::engine::Engine;
+use super::raw::Raw;
+use super::session::{RawCells, StableRead, stored_columns};
+use crate::crash::crash_point;
+use crate::error::{Error, Result};
+use crate::target::Target;
+use fence::Fence;
+use group::Group;
+use journal::{Commit, Entry, Generation, MacKey};
+use statement::Written;
+
+/// Times that a flush is tried where the database says it was in the way of another transaction.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// One flush: what to write, by whose leave, and what must still be true.
+pub(crate) struct Flush<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) tenant: &'a str,
+    pub(crate) run: &'a str,
+    pub(crate) generation: Generation,
+    /// The digest that was approved; used once.
+    pub(crate) digest: Digest,
+    pub(crate) kind: &'static str,
+    pub(crate) groups: &'a [Group],
+    pub(crate) reads: &'a [StableRead],
+    /// Resources that the writes or reads rest on, as the plan bound them.
+    pub(crate) resolved: &'a BTreeMap<String, Arc<Resolved>>,
+    pub(crate) bindings: &'a BTreeMap<String, Resource>,
+    /// The target's identity as the plan bound it.
+    pub(crate) identity: &'a str,
+    pub(crate) key: &'a MacKey,
+    pub(crate) now_us: i64,
+}
+
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flushed {
+    /// Rows that were written.
+    pub changes: u64,
+}
+
+/// Makes the changes and commits, or changes nothing.
+pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
+    let mut connection = Connection::open(flush.target, Role::Write).await?;
+    let mut attempt = 1;
+    let outcome = loop {
+        let outcome = once(&mut connection, flush).await;
+        match outcome {
+            Err(Error::Unavailable { code: Code::TargetLocked, .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
+            other => break other,
+        }
+    };
+    connection.close().await;
+    outcome
+}
+
+async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed> {
+    super::install::safety(connection, flush.target).await?;
+    connection.limit_statements(flush.target.statement_timeout).await?;
+    let relations = relations(flush.groups);
+    crash_point!("before_fence");
+    let fence = Fence::take(connection, flush.target, flush.tenant, flush.run, relations).await?;
+    crash_point!("before_begin");
+    begin(connection, flush.tenant).await?;
+    match inside(connection, flush, &fence).await {
+        Ok(flushed) => {
+            crash_point!("before_commit");
+            if let Err(error) = connection.batch("COMMIT").await {
+                return Err(after_commit_failed(connection, flush, error).await);
+            }
+            crash_point!("after_commit");
+            Ok(flushed)
+        }
+        Err(error) => {
+            // The connection may be gone with the transaction; the fence then frees itself.
+            let rolled_back = connection.batch("ROLLBACK").await;
+            if rolled_back.is_ok() && flush.target.engine == Engine::Postgres {
+                let _ = fence.release(connection, flush.target).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A COMMIT that failed by a constraint changed nothing; one whose answer was lost may have.
+async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, error: Error) -> Error {
+    match error {
+        Error::Violated { .. } | Error::Refused { .. } => error,
+        Error::Unavailable { code: Code::TargetLocked, .. } => {
+            let _ = connection.batch("ROLLBACK").await;
+            error
+        }
+        _ => {
+            tracing::warn!(run = flush.run, "the answer to COMMIT was lost");
+            Error::CommitUnknown
+        }
+    }
+}
+
+async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
+    match connection.engine() {
+        Engine::Sqlite => connection.batch("BEGIN IMMEDIATE").await,
+        Engine::Postgres => {
+            connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on").await?;
+            let sql = "SELECT set_config('mendwright.tenant', $1, true)";
+            connection.rows(sql, vec![super::connection::Arg::text(tenant)]).await.map(drop)
+        }
+    }
+}
+
+async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
+    fence.hold(connection, flush.target).await?;
+    lock::tables(connection, flush.groups, flush.reads, flush.resolved).await?;
+    lock::same_target(connection, flush).await?;
+    lock::same_bindings(connection, flush).await?;
+    lock::same_reads(connection, flush.reads).await?;
+    crash_point!("before_writes");
+    let mut root = Tree::default();
+    let mut changes = 0_u64;
+    let prints = lock::Fingerprints::take(connection, flush.groups).await?;
+    for group in flush.groups {
+        for batch in group.rows.chunks(statement::batch_rows(connection.engine(), group)) {
+            let entries = write_batch(connection, flush.tenant, group, batch, flush.resolved).await?;
+            journal::write(connection, flush.target, flush.key, (flush.run, flush.generation), &entries, &mut root)
+                .await?;
+            changes += u64::try_from(batch.len()).unwrap_or(0);
+            crash_point!("between_batches");
+        }
+    }
+    if connection.engine() == Engine::Postgres {
+        // Deferred constraints and their triggers speak now, not at COMMIT.
+        connection.batch("SET CONSTRAINTS ALL IMMEDIATE").await?;
+    }
+    prints.check(connection, flush.groups).await?;
+    let commit = Commit {
+        digest: flush.digest,
+        run: flush.run.to_owned(),
+        generation: flush.generation,
+        tenant: flush.tenant.to_owned(),
+        kind: flush.kind,
+        epoch: fence.epoch,
+        committed_at_us: flush.now_us,
+        changes: i64::try_from(changes).unwrap_or(i64::MAX),
+    };
+    journal::commit(connection, flush.target, flush.key, &commit, &root).await?;
+    fence.release(connection, flush.target).await?;
+    Ok(Flushed { changes })
+}
+
+/// Writes one batch inside its tenant and gives what the journal has to remember.
+async fn write_batch(
+    connection: &mut Connection,
+    tenant: &str,
+    group: &Group,
+    batch: &[group::RowWrite],
+    resolved: &BTreeMap<String, Arc<Resolved>>,
+) -> Result<Vec<Entry>> {
+    lock::path(connection, group, batch, tenant).await?;
+    let stored = match statement::write(connection, group, batch, tenant).await? {
+        Written::AsPlanned(stored) => stored,
+        Written::Drifted => return Err(lock::explain(connection, group, batch, tenant).await),
+        Written::Differs => {
+            return Err(Error::refused(
+                Code::WriteDiffers,
+                format!(
+                    "after the write `{}` held something else than planned: a trigger or a type changed it",
+                    group.resolved.name
+                ),
+            ));
+        }
+    };
+    lock::in_tenant(connection, group, batch, tenant).await?;
+    lock::references(connection, group, batch, tenant, resolved).await?;
+    let relation = connection.engine().table(group.resolved.schema.as_deref(), &group.resolved.table);
+    let whole = stored_columns(&group.resolved);
+    let entries = batch.iter().enumerate().map(|(n, row)| {
+        let named = |names: &[String], raws: &[Raw]| -> RawCells { names.iter().cloned().zip(raws.iter().cloned()).collect() };
+        let after = match (group.action, stored.get(n)) {
+            (Action::Insert, Some(stored)) => named(&whole, stored),
+            _ => named(&group.set, &row.set),
+        };
+        Entry {
+            seq: row.seq,
+            resource: group.resolved.name.clone(),
+            relation: relation.clone(),
+            action: group.action,
+            key: named(&group.key, &row.key),
+            before: named(&group.guard, &row.guard),
+            after,
+        }
+    });
+    Ok(entries.collect())
+}
+
+fn relations(groups: &[Group]) -> Vec<String> {
+    groups
+        .iter()
+        .map(|group| match &group.resolved.schema {
+            Some(schema) => format!("{schema}.{}", group.resolved.table),
+            None => group.resolved.table.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! A foreign key that a job writes must lead to a row of the tenant, or to reference data.
+//!
+//! The answer is the same for a row that is not there and a row of somebody else.
+
+use mendwright_core::binding::{ForeignKey, Resolved};
+use mendwright_core::change::Key;
+use mendwright_core::code::Code;
+use mendwright_core::port::{Refusal, RefusalKind};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::connection::Arg;
+use super::super::engine::{Engine, ident};
+use super::super::overlay::Written;
+use super::super::raw::Raw;
+use super::super::scope::Scope;
+use super::table::{Table, refuse};
+use super::{Session, clock};
+
+/// Referenced rows that one statement looks for.
+const ROWS_MAX: usize = 1_000;
+
+impl Session {
+    /// Checks every foreign key that these cells set.
+    pub(super) async fn check_references<'a>(
+        &mut self,
+        table: &Table,
+        rows: impl Iterator<Item = &'a Written> + Clone,
+    ) -> Result<(), Refusal> {
+        for key in &table.resolved.foreign_keys {
+            let own: Vec<&String> = key
+                .columns
+                .iter()
+                .filter_map(|physical| table.resolved.columns.iter().find(|(_, c)| c.column == *physical))
+                .map(|(name, _)| name)
+                .collect();
+            let mut wanted: Vec<Vec<Raw>> = Vec::new();
+            let mut seen = BTreeSet::new();
+            for cells in rows.clone() {
+                if !own.iter().any(|name| cells.contains_key(*name)) {
+                    continue;
+                }
+                let values: Vec<Raw> =
+                    own.iter().filter_map(|name| cells.get(*name).map(|(_, raw)| raw.clone())).collect();
+                if values.len() < key.columns.len() {
+                    return Err(refuse(
+                        RefusalKind::Invalid,
+                        Code::CallInvalid,
+                        format!("`{}`: the columns of a foreign key are written together", table.resolved.name),
+                    ));
+                }
+                let points = values.iter().all(|raw| *raw != Raw::Null);
+                if points && seen.insert(values.iter().map(Raw::tagged).collect::<Vec<_>>()) {
+                    wanted.push(values);
+                }
+            }
+            if !wanted.is_empty() {
+                self.resolves(table, key, &wanted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn resolves(&mut self, table: &Table, key: &ForeignKey, wanted: &[Vec<Raw>]) -> Result<(), Refusal> {
+        let Some(parent) = self.referenced(&table.resolved, key) else {
+            return Err(refuse(
+                RefusalKind::Denied,
+                Code::ReferenceForeign,
+                format!(
+                    "`{}` points to table `{}`, which is not bound: whose row it would be cannot be told",
+                    table.resolved.name, key.table
+                ),
+            ));
+        };
+        let mut found = 0;
+        for chunk in wanted.chunks(ROWS_MAX) {
+            let (sql, args) = count_statement(table.engine, &parent, key, chunk, &self.tenant);
+            let started = clock();
+            let counted = self.source(table)?.snapshot.connection().count(&sql, args).await;
+            let spent = self.spend(started);
+            found += counted.map_err(|error| error.to_refusal())?;
+            spent?;
+        }
+        let inserted = wanted.iter().filter(|values| self.is_inserted(&parent, key, values)).count();
+        let all = u64::try_from(wanted.len() - inserted).unwrap_or(u64::MAX);
+        if found >= all {
+            return Ok(());
+        }
+        Err(refuse(
+            RefusalKind::NotFound,
+            Code::ReferenceForeign,
+            format!("a row of `{}` would point to a row of `{}` that the tenant does not have", table.resolved.name, parent.name),
+        ))
+    }
+
+    /// The bound resource that a foreign key leads to.
+    pub(super) fn referenced(&self, from: &Resolved, key: &ForeignKey) -> Option<Arc<Resolved>> {
+        self.resources
+            .values()
+            .find(|r| r.database == from.database && r.table == key.table && r.schema == key.schema)
+            .cloned()
+    }
+
+    /// Whether the run itself inserts the row that is pointed to.
+    fn is_inserted(&self, parent: &Resolved, key: &ForeignKey, values: &[Raw]) -> bool {
+        let physical: Vec<&str> = parent.key_columns().map(|(_, c)| c.column.as_str()).collect();
+        if physical != key.references.iter().map(String::as_str).collect::<Vec<_>>() {
+            return false;
+        }
+        let Some(rows) = self.overlay.resources.get(&parent.name) else { return false };
+        rows.inserts > 0
+            && rows.rows.iter().any(|(_, (raw, wanted)): (&Key, _)| {
+                matches!(wanted, super::super::overlay::Wanted::Insert { .. }) && raw.as_slice() == values
+            })
+    }
+}
+
+/// Counts the wanted rows of the tenant.
+pub(crate) fn count_statement(
+    engine: Engine,
+    parent: &Resolved,
+    key: &ForeignKey,
+    wanted: &[Vec<Raw>],
+    tenant: &str,
+) -> (String, Vec<Arg>) {
+    let scope = Scope::new(engine, parent, tenant, 1);
+    let mut args = scope.args();
+    let declared = |physical: &str| {
+        parent.columns.values().find(|c| c.column == physical).map_or("text", |c| c.declared.as_str()).to_owned()
+    };
+    let mut any = Vec::with_capacity(wanted.len());
+    for values in wanted {
+        let row: Vec<String> = key
+            .references
+            .iter()
+            .zip(values)
+            .map(|(column, raw)| {
+                args.push(Arg::Raw(raw.clone()));
+                engine.param(args.len(), &declared(column))
+            })
+            .collect();
+        any.push(format!("({})", row.join(", ")));
+    }
+    let own: Vec<String> = key.references.iter().map(|column| format!("t.{}", ident(column))).collect();
+    let count = match engine {
+        Engine::Sqlite => "count(*)",
+        Engine::Postgres => "count(*)::text",
+    };
+    let from = engine.table(parent.schema.as_deref(), &parent.table);
+    let sql = format!(
+        "SELECT {count} FROM {from} AS t{} WHERE {} AND ({}) IN (VALUES {})",
+        scope.joins,
+        scope.condition,
+        own.join(", "),
+        any.join(", ")
+    );
+    (sql, args)
+}

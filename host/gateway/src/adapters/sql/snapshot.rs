@@ -1,0 +1,231 @@
+//! Many reads of one state of a target, while its application goes on writing.
+//!
+//! PostgreSQL gives this with one read-only REPEATABLE READ transaction and a cursor for each scan. A
+//! SQLite connection can walk only one result at a time, so several connections are opened on the
+//! same state: they are, if nobody committed between the first and the last of them.
+
+use futures::TryStreamExt as _;
+use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use mendwright_core::code::Code;
+
+use super::connection::{Arg, Connection, RawRow, Role, bind_sqlite, decode_sqlite};
+use super::engine::Engine;
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// Rows of a page; the contract promises components no more than this.
+pub(crate) const PAGE_ROWS: usize = 1_000;
+
+/// SQLite connections that walk scans. A job rarely walks more than parent and child at once; a
+/// further scan is read to its end when it opens.
+const SQLITE_WALKERS: usize = 4;
+
+/// How often a common state is sought. Each try takes about a millisecond; an application that
+/// commits a thousand times a second still leaves gaps.
+const SQLITE_TRIES_MAX: u32 = 500;
+
+/// One state of a target.
+pub(crate) struct Snapshot {
+    main: Connection,
+    walkers: Walkers,
+    /// Holds the copy that is read where the file is not in WAL mode.
+    _copy: Option<TempDir>,
+}
+
+enum Walkers {
+    Sqlite { free: Vec<Connection>, coming_back: Vec<JoinHandle<Connection>> },
+    Postgres { opened: u64, closed: Vec<String> },
+}
+
+/// An open scan.
+pub(crate) enum Scan {
+    /// A task walks it on a connection of its own.
+    Walked { pages: mpsc::Receiver<Result<Vec<RawRow>>>, task: JoinHandle<Connection> },
+    /// It was read to its end.
+    Read(std::vec::IntoIter<RawRow>),
+    /// A cursor of the server's, by its name.
+    Named(String),
+}
+
+impl Snapshot {
+    /// Takes a snapshot that nothing can write through.
+    pub(crate) async fn open(target: &Target) -> Result<Self> {
+        match target.engine {
+            Engine::Postgres => {
+                let mut main = Connection::open(target, Role::Read).await?;
+                main.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                // The snapshot is taken by the first query, not by BEGIN.
+                main.rows("SELECT 1::text", vec![]).await?;
+                Ok(Self { main, walkers: Walkers::Postgres { opened: 0, closed: vec![] }, _copy: None })
+            }
+            Engine::Sqlite => Self::open_sqlite(target).await,
+        }
+    }
+
+    async fn open_sqlite(target: &Target) -> Result<Self> {
+        let mut probe = Connection::open(target, Role::Read).await?;
+        let mode = probe.one("PRAGMA journal_mode", vec![]).await?;
+        if mode.text() == Some("wal") {
+            let (main, free) = same_state(target, &mut probe).await?;
+            probe.close().await;
+            return Ok(Self { main, walkers: Walkers::Sqlite { free, coming_back: vec![] }, _copy: None });
+        }
+        // Reading a file that is not in WAL mode stops its application from committing. Its copy can
+        // be read for as long as it takes.
+        let directory = tempfile::tempdir().map_err(|error| Error::unavailable(Code::Io, error.to_string()))?;
+        let file = directory.path().join("snapshot.db");
+        let path = file.to_string_lossy().into_owned();
+        probe.batch("PRAGMA query_only = 0").await?;
+        probe.limit_statements(target.dry_run_lock_max.max(target.statement_timeout)).await?;
+        probe.execute("VACUUM INTO ?1", vec![Arg::text(path.clone())]).await?;
+        probe.close().await;
+        let mut copy = target.clone();
+        copy.read_url = Some(format!("sqlite:{path}"));
+        let mut free = Vec::with_capacity(SQLITE_WALKERS);
+        for _ in 0..SQLITE_WALKERS {
+            free.push(Connection::open(&copy, Role::Read).await?);
+        }
+        let main = Connection::open(&copy, Role::Read).await?;
+        Ok(Self { main, walkers: Walkers::Sqlite { free, coming_back: vec![] }, _copy: Some(directory) })
+    }
+
+    /// The connection for everything that is not a scan.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.main
+    }
+
+    /// A small result at once.
+    pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
+        self.main.rows(sql, args).await
+    }
+
+    /// Opens a scan.
+    pub(crate) async fn scan(&mut self, sql: &str, args: Vec<Arg>) -> Result<Scan> {
+        match &mut self.walkers {
+            Walkers::Postgres { opened, closed } => {
+                for name in closed.drain(..) {
+                    self.main.batch(&format!("CLOSE {name}")).await?;
+                }
+                *opened += 1;
+                let name = format!("mendwright_{opened}");
+                self.main.execute(&format!("DECLARE {name} NO SCROLL CURSOR FOR {sql}"), args).await?;
+                Ok(Scan::Named(name))
+            }
+            Walkers::Sqlite { free, coming_back } => {
+                if free.is_empty() {
+                    // A walker whose scan was closed comes back once its task saw that.
+                    if let Some(done) = coming_back.iter().position(JoinHandle::is_finished) {
+                        free.extend(coming_back.swap_remove(done).await.ok());
+                    }
+                }
+                match free.pop() {
+                    Some(connection) => Ok(walk(connection, sql.to_owned(), args)),
+                    None => Ok(Scan::Read(self.main.rows(sql, args).await?.into_iter())),
+                }
+            }
+        }
+    }
+
+    /// The next rows of a scan, at most [`PAGE_ROWS`]; none at its end.
+    pub(crate) async fn page(&mut self, scan: &mut Scan) -> Result<Vec<RawRow>> {
+        match scan {
+            Scan::Walked { pages, .. } => pages.recv().await.unwrap_or_else(|| Ok(Vec::new())),
+            Scan::Read(rows) => Ok(rows.by_ref().take(PAGE_ROWS).collect()),
+            Scan::Named(name) => self.main.rows(&format!("FETCH FORWARD {PAGE_ROWS} FROM {name}"), vec![]).await,
+        }
+    }
+
+    /// Closes a scan: a walker goes back to work, a cursor is closed before the next one opens.
+    pub(crate) fn close_scan(&mut self, scan: Scan) {
+        match (scan, &mut self.walkers) {
+            (Scan::Walked { pages, task }, Walkers::Sqlite { coming_back, .. }) => {
+                drop(pages);
+                coming_back.push(task);
+            }
+            (Scan::Named(name), Walkers::Postgres { closed, .. }) => closed.push(name),
+            (Scan::Read(_) | Scan::Walked { .. } | Scan::Named(_), _) => {}
+        }
+    }
+
+    /// Gives the state up.
+    pub(crate) async fn close(self) {
+        if let Walkers::Sqlite { free, coming_back } = self.walkers {
+            for connection in free {
+                connection.close().await;
+            }
+            for task in coming_back {
+                if let Ok(connection) = task.await {
+                    connection.close().await;
+                }
+            }
+        }
+        self.main.close().await;
+    }
+}
+
+/// Opens connections until all of them see one state: `data_version` tells `probe` whether anybody
+/// committed meanwhile.
+async fn same_state(target: &Target, probe: &mut Connection) -> Result<(Connection, Vec<Connection>)> {
+    let mut connections = Vec::with_capacity(SQLITE_WALKERS + 1);
+    for _ in 0..=SQLITE_WALKERS {
+        connections.push(Connection::open(target, Role::Read).await?);
+    }
+    for _ in 0..SQLITE_TRIES_MAX {
+        let before = probe.one("PRAGMA data_version", vec![]).await?;
+        for connection in &mut connections {
+            connection.batch("BEGIN").await?;
+            // The snapshot is taken by the first read, not by BEGIN.
+            connection.rows("SELECT count(*) FROM sqlite_schema", vec![]).await?;
+        }
+        let after = probe.one("PRAGMA data_version", vec![]).await?;
+        if before == after
+            && let Some(main) = connections.pop()
+        {
+            return Ok((main, connections));
+        }
+        for connection in &mut connections {
+            connection.batch("ROLLBACK").await?;
+        }
+    }
+    Err(Error::unavailable(
+        Code::SnapshotBusy,
+        "the application commits so often that no consistent snapshot could be taken; try again",
+    ))
+}
+
+fn walk(connection: Connection, sql: String, args: Vec<Arg>) -> Scan {
+    let (sender, pages) = mpsc::channel(1);
+    let task = tokio::spawn(async move {
+        let Connection::Sqlite(mut inner, deadline) = connection else { return connection };
+        if let Err(error) = walk_all(&mut inner, sql, args, &sender).await {
+            // The receiver may be gone; then nobody wants to know.
+            let _ = sender.send(Err(error)).await;
+        }
+        Connection::Sqlite(inner, deadline)
+    });
+    Scan::Walked { pages, task }
+}
+
+async fn walk_all(
+    connection: &mut sqlx::SqliteConnection,
+    sql: String,
+    args: Vec<Arg>,
+    sender: &mpsc::Sender<Result<Vec<RawRow>>>,
+) -> Result<()> {
+    let mut rows = bind_sqlite(sqlx::query(AssertSqlSafe(sql)), args).fetch(connection);
+    loop {
+        let mut page = Vec::with_capacity(PAGE_ROWS);
+        while page.len() < PAGE_ROWS
+            && let Some(row) = rows.try_next().await?
+        {
+            page.push(decode_sqlite(&row)?);
+        }
+        if page.is_empty() || sender.send(Ok(page)).await.is_err() {
+            return Ok(());
+        }
+    }
+}

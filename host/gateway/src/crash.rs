@@ -1,0 +1,48 @@
+//! Named points at which a test kills the process. Compiled only with the feature `crash-points`.
+
+/// Dies here with SIGKILL if `CRASH_AT` is `name` or `name:n` and this is the `n`th time.
+#[cfg(feature = "crash-points")]
+pub(crate) fn reached(name: &str) {
+    use std::sync::Mutex;
+    static PASSED: Mutex<std::collections::BTreeMap<String, u32>> = Mutex::new(std::collections::BTreeMap::new());
+
+    #[expect(clippy::disallowed_methods, reason = "the test's wish comes through the environment")]
+    let Ok(wanted) = std::env::var("CRASH_AT") else { return };
+    let (point, nth) = match wanted.split_once(':') {
+        Some((point, n)) => (point, n.parse().unwrap_or(1)),
+        None => (wanted.as_str(), 1),
+    };
+    if point != name {
+        return;
+    }
+    let Ok(mut passed) = PASSED.lock() else { return };
+    let count = passed.entry(name.to_owned()).or_insert(0);
+    *count += 1;
+    if *count == nth {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        // The signal needs a moment to arrive, and nothing may happen until then.
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// A point at which a test may kill the process.
+#[cfg(feature = "crash-points")]
+macro_rules! crash_point {
+    ($name:literal) => {
+        $crate::crash::reached($name)
+    };
+}
+
+/// A point at which a test may kill the process: nothing, in this build.
+#[cfg(not(feature = "crash-points"))]
+macro_rules! crash_point {
+    ($name:literal) => {};
+}
+
+pub(crate) use crash_point;
+
+/// Every crash point of the gateway, for the tests that visit each of them.
+pub const POINTS: [&str; 6] =
+    ["before_fence", "before_begin", "before_writes", "between_batches", "before_commit", "after_commit"];

@@ -1,0 +1,189 @@
+//! What a host does with a computed repair: rehearse it, apply it, read it back, undo it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mendwright_core::binding::{Resolved, Resource};
+use mendwright_core::code::Code;
+use mendwright_core::plan::header::Digest;
+
+use crate::adapters::sql::connection::{Connection, Role};
+use crate::adapters::sql::flush::group::{Write, arrange};
+use crate::adapters::sql::flush::{Flush, fence, flush, journal, rehearse, undo, verify};
+use crate::adapters::sql::introspect;
+pub use crate::adapters::sql::flush::journal::MacKey;
+pub use crate::adapters::sql::flush::rehearse::Rehearsed;
+pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};
+pub use crate::adapters::sql::flush::verify::Verified;
+pub use crate::adapters::sql::flush::Flushed;
+use crate::adapters::sql::session::Computed;
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// What every act on a target needs to know.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The target that is written.
+    pub target: &'a Target,
+    /// Every resource of the configuration.
+    pub resources: &'a BTreeMap<String, Resource>,
+    /// Whose data.
+    pub tenant: &'a str,
+    /// The run, as its id prints.
+    pub run: &'a str,
+    /// The key that the journal is signed with.
+    pub key: &'a MacKey,
+    /// Now, in microseconds since 1970-01-01 UTC.
+    pub now_us: i64,
+}
+
+/// What the target knows of a flush.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The digest that was used.
+    pub digest: Digest,
+    /// Rows that were written.
+    pub changes: u64,
+    /// When, in microseconds since 1970-01-01 UTC.
+    pub at_us: i64,
+}
+
+impl Computed {
+    /// The one database that the changes are in.
+    ///
+    /// # Errors
+    /// `ERR_PLAN_REFUSED` for more than one: an atomic plan touches one database.
+    pub fn database(&self) -> Result<Option<String>> {
+        let mut databases = self.databases_written().into_iter();
+        match (databases.next(), databases.next()) {
+            (Some(_), Some(_)) => Err(Error::refused(
+                Code::PlanRefused,
+                "the plan changes two databases, and no transaction spans them: split the repair",
+            )),
+            (first, _) => Ok(first),
+        }
+    }
+
+    /// Flush and undo in one transaction that is rolled back.
+    ///
+    /// # Errors
+    /// What the flush would end with.
+    pub async fn rehearse(&self, target: &Target) -> Result<Rehearsed> {
+        let writes = self.changes.iter().cloned().map(Write::from).collect();
+        let groups = arrange(writes, &self.resources);
+        rehearse::rehearse(target, &self.tenant, &groups, &self.resources).await
+    }
+
+    /// Makes the changes: what was compared with the approved plan, and nothing else.
+    ///
+    /// # Errors
+    /// Everything that a flush can end with; nothing was changed, unless it is
+    /// [`Error::CommitUnknown`]: then [`committed`] knows.
+    pub async fn apply(self, context: Context<'_>, digest: Digest) -> Result<Flushed> {
+        let identity = self
+            .targets
+            .iter()
+            .find(|t| t.database == context.target.name)
+            .map(|t| t.identity.clone())
+            .ok_or_else(|| Error::Internal("the plan's database is not open".to_owned()))?;
+        let reads: Vec<_> = self
+            .reads
+            .into_iter()
+            .filter(|read| self.resources.get(&read.resource).is_some_and(|r| r.database == context.target.name))
+            .collect();
+        let groups = arrange(self.changes.into_iter().map(Write::from).collect(), &self.resources);
+        flush(&Flush {
+            target: context.target,
+            tenant: context.tenant,
+            run: context.run,
+            generation: 0,
+            digest,
+            kind: "apply",
+            groups: &groups,
+            reads: &reads,
+            resolved: &self.resources,
+            bindings: context.resources,
+            identity: &identity,
+            key: context.key,
+            now_us: context.now_us,
+        })
+        .await
+    }
+}
+
+/// What the target's journal says of a run's flush: the truth, whatever a host remembers. A former
+/// attempt of the run is ended first.
+///
+/// # Errors
+/// The target does not answer.
+pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<Committed>> {
+    let mut connection = Connection::open(context.target, Role::Write).await?;
+    fence::end_former_backend(&mut connection, context.target, context.run).await?;
+    let found = journal::find(&mut connection, context.target, context.run, generation).await?;
+    connection.close().await;
+    Ok(found.map(|(commit, _)| Committed {
+        digest: commit.digest,
+        changes: u64::try_from(commit.changes).unwrap_or(0),
+        at_us: commit.committed_at_us,
+    }))
+}
+
+/// Reads the rows of a flush back.
+///
+/// # Errors
+/// `ERR_JOURNAL_TAMPERED`, `ERR_JOURNAL_EXPIRED`, and whatever the target answers.
+pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified> {
+    let resolved = resolve_all(context).await?;
+    verify::verify(context.target, context.key, (context.run, generation), context.tenant, &resolved).await
+}
+
+/// What undoing a flush would do, row by row.
+///
+/// # Errors
+/// `ERR_JOURNAL_TAMPERED`, `ERR_JOURNAL_EXPIRED`, and whatever the target answers.
+pub async fn undo_preview(context: Context<'_>, generation: u32) -> Result<Undo> {
+    let resolved = resolve_all(context).await?;
+    undo::preview(context.target, context.key, context.run, generation, context.tenant, &resolved).await
+}
+
+/// Restores what the preview says can be restored, if it still can.
+///
+/// # Errors
+/// [`Error::Drifted`] where a row changed since the preview; everything else that a flush can end with.
+pub async fn undo_apply(context: Context<'_>, preview: &Undo, identity: &str) -> Result<Flushed> {
+    let resolved = resolve_all(context).await?;
+    flush(&Flush {
+        target: context.target,
+        tenant: context.tenant,
+        run: context.run,
+        generation: preview.generation + 1,
+        digest: preview.digest,
+        kind: "rollback",
+        groups: &preview.groups,
+        reads: &[],
+        resolved: &resolved,
+        bindings: context.resources,
+        identity,
+        key: context.key,
+        now_us: context.now_us,
+    })
+    .await
+}
+
+/// Every resource of the target's database, as it is bound now; those that cannot be bound are left
+/// out, and an entry of theirs is a conflict by name.
+async fn resolve_all(context: Context<'_>) -> Result<BTreeMap<String, Arc<Resolved>>> {
+    let mut connection = Connection::open(context.target, Role::Read).await?;
+    let mut resolved = BTreeMap::new();
+    for resource in context.resources.values().filter(|r| r.database == context.target.name) {
+        match introspect::resolve(&mut connection, resource, context.resources, Some(context.tenant)).await {
+            Ok(found) => drop(resolved.insert(resource.name.clone(), Arc::new(found))),
+            Err(Error::Refused { message, .. }) => {
+                tracing::debug!(resource = resource.name, message, "not bound");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    connection.close().await;
+    Ok(resolved)
+}
