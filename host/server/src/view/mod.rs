@@ -1,0 +1,31 @@
+//! What a person sees: pure functions from the core's types to text.
+//!
+//! Nothing here reads a file, a clock or the environment; the caller says whether there are colours and
+//! how wide the terminal is ([`Look`]). **Invariant**: whatever comes from data is escaped before it is
+//! shown, and two different values never look the same.
+
+mod cell;
+mod grid;
+mod look;
+mod next;
+mod number;
+mod pages;
+
+pub mod difference;
+pub mod drift;
+pub mod explain;
+pub mod job;
+pub mod json;
+pub mod outcome;
+pub mod plan;
+pub mod problem;
+pub mod resource;
+pub mod run;
+pub mod sql;
+pub mod undo;
+
+#[cfg(test)]
+mod sample;
+
+pub use look::Look;
+pub use next::{Next, next};
