@@ -1,0 +1,340 @@
+//! Applying a plan: the job runs again, exactly as it did, on today's data; what it wants is compared
+//! with what was approved; and the gateway makes these changes, and no others.
+
+use std::collections::BTreeSet;
+
+use mendwright_catalog::manifest::Manifest;
+use mendwright_core::code::Code;
+use mendwright_core::compare::{Comparison, compare};
+use mendwright_core::level::Level;
+use mendwright_core::plan::header::{Digest, Header};
+use mendwright_core::plan::{BoundChange, Masking};
+use mendwright_core::run::{Event, State};
+use mendwright_gateway::Error as GatewayError;
+use mendwright_gateway::repair;
+use mendwright_sandbox::Export;
+use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, StoredPlan};
+
+use super::execute::Execution;
+use super::job::Ready;
+use super::{Host, problem, time};
+use crate::view::problem::Problem;
+
+/// Hex digits of a digest that a person's word must have at least.
+pub const CONFIRM_DIGITS_MIN: usize = 16;
+
+/// Changes of a stored plan that are read at once.
+const PAGE: u32 = 5_000;
+
+/// What applying came to.
+#[derive(Debug)]
+pub struct Applied {
+    /// The run as it is now.
+    pub run: RunRecord,
+    /// Rows that were written.
+    pub changes: u64,
+    /// Where the world no longer matched the plan.
+    pub drift: Option<Comparison>,
+    /// `resource/key` of changes that appeared since the plan and are left for the next one.
+    pub left_for_next: Vec<String>,
+    /// From the start to the end.
+    pub elapsed_ms: u64,
+    /// Why it did not succeed.
+    pub problem: Option<Problem>,
+}
+
+/// How an apply ended that wrote nothing.
+struct Ended {
+    event: Event,
+    problem: Problem,
+    drift: Option<Comparison>,
+}
+
+impl Ended {
+    fn new(event: Event, problem: Problem) -> Self {
+        Self { event, problem, drift: None }
+    }
+}
+
+impl Host {
+    /// Applies the plan of a run, if `digest_prefix` is the beginning of its digest, and reads it back.
+    ///
+    /// # Errors
+    /// What stops it before it begins: no such run, a state that it cannot be applied in, a digest that
+    /// is not the plan's, a plan that is too old or was edited. What stops it later is in [`Applied`].
+    pub async fn apply(&self, number: RunNumber, digest_prefix: &str) -> Result<Applied, Problem> {
+        let start = time::now_us();
+        let _lock = self.lock(number)?;
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let plan = self.may_apply(&run, digest_prefix).await?;
+        let step = Step::new(State::Planned, Event::ApplyStarted, time::now_us()).note("confirmed by a person");
+        self.store.step(number, step).await.map_err(problem::store)?;
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let mut left = Vec::new();
+        let outcome = self.apply_run(&run, &plan, &mut left).await;
+        let (changes, drift, problem) = match outcome {
+            Ok(changes) => {
+                let committed = self.committed_step(&run, &plan).await?;
+                let problem = self.verify_and_settle(&committed).await?;
+                (changes, None, problem)
+            }
+            Err(ended) => {
+                let step = Step::new(State::Applying, ended.event, time::now_us())
+                    .attempt(run.attempt)
+                    .outcome(ended.problem.code, ended.problem.message.clone());
+                self.store.step(number, step).await.map_err(problem::store)?;
+                (0, ended.drift, Some(ended.problem))
+            }
+        };
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
+    }
+
+    pub(super) fn lock(&self, number: RunNumber) -> Result<RunLock, Problem> {
+        self.store.lock_run(number).map_err(problem::store)
+    }
+
+    /// Everything that has to hold before a host writes down that it applies the plan.
+    async fn may_apply(&self, run: &RunRecord, digest_prefix: &str) -> Result<StoredPlan, Problem> {
+        let number = run.number.get();
+        match run.state {
+            State::Planned => {}
+            State::Succeeded | State::RolledBack | State::Verifying | State::RollingBack => {
+                return Err(Problem::new(Code::PlanUsed, format!("the plan of #{number} was applied; a plan is used once"))
+                    .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
+            }
+            state => {
+                return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
+                    .next(format!("mendwright run show {number}"), "how it came to that"));
+            }
+        }
+        let again = format!("mendwright run plan --again {number}");
+        if run.expires_at_us.is_some_and(|at| at < time::now_us()) {
+            let step = Step::new(State::Planned, Event::PlanExpired, time::now_us());
+            self.store.step(run.number, step).await.map_err(problem::store)?;
+            return Err(Problem::new(Code::PlanExpired, format!("the plan of #{number} is too old to be applied"))
+                .next(again, "a new plan on today's data"));
+        }
+        let plan = self.store.verify_plan(run.number).await.map_err(problem::store)?;
+        confirm(&plan.digest, digest_prefix).map_err(|problem| {
+            problem.next(format!("mendwright run show {number}"), "the plan with its digest")
+        })?;
+        if plan.header.outcome.level == Level::Governed && plan.document.rehearsal.passed != Some(true) {
+            return Err(Problem::new(
+                Code::RehearsalFailed,
+                format!("#{number} is level 2 and was not rehearsed: {}", plan.document.rehearsal.detail),
+            )
+            .detail("dry_run_lock_ms_max under [database.NAME] says how long a rehearsal may hold locks")
+            .next(again, "plans and rehearses again"));
+        }
+        Ok(plan)
+    }
+
+    /// Computes again, compares, and flushes.
+    async fn apply_run(&self, run: &RunRecord, plan: &StoredPlan, left: &mut Vec<String>) -> Result<u64, Ended> {
+        let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
+        let manifest = self.manifest(&run.job_name).map_err(refused)?;
+        self.same_job(&manifest, plan).map_err(refused)?;
+        let ready = self.ready(manifest, &run.tenant).await.map_err(refused)?;
+        let mut execution = self.execute(&ready, run, Export::Apply, None).await.map_err(|stopped| {
+            let event = match stopped.problem.code {
+                Code::JobFailed | Code::JobTrapped => Event::ExecutionFailed,
+                code if may_work_later(code) => Event::ApplyAbandoned,
+                _ => Event::GatewayRefused,
+            };
+            Ended::new(event, stopped.problem)
+        })?;
+        self.compare_with_plan(run, &ready, plan, &mut execution, left).await?;
+        let database = execution.computed.database().map_err(|error| refused(problem::gateway(&error)))?;
+        let Some(database) = database else {
+            return Err(refused(Problem::new(Code::Internal, "a plan without changes was to be applied")));
+        };
+        let target = self.target(&database).map_err(refused)?;
+        let id = run.id.to_string();
+        let context = self.context(&target, run, &id);
+        match execution.computed.apply(context, plan.digest).await {
+            Ok(flushed) => Ok(flushed.changes),
+            Err(GatewayError::CommitUnknown) => self.after_lost_commit(run, &target).await,
+            Err(error) => Err(flush_ended(error)),
+        }
+    }
+
+    /// The answer to COMMIT was lost: the target's journal is asked.
+    async fn after_lost_commit(&self, run: &RunRecord, target: &mendwright_gateway::Target) -> Result<u64, Ended> {
+        let id = run.id.to_string();
+        match repair::committed(self.context(target, run, &id), 0).await {
+            Ok(Some(committed)) => Ok(committed.changes),
+            Ok(None) => Err(Ended::new(
+                Event::ApplyAbandoned,
+                Problem::new(Code::TargetUnavailable, "the connection was lost before the target committed; nothing was applied"),
+            )),
+            Err(error) => Err(Ended::new(Event::ApplyAbandoned, problem::gateway(&error))),
+        }
+    }
+
+    fn same_job(&self, manifest: &Manifest, plan: &StoredPlan) -> Result<(), Problem> {
+        let header = &plan.header;
+        if manifest.version.to_string() == header.job.version && manifest.digest() == header.job.manifest {
+            return Ok(());
+        }
+        Err(changed(&format!("the manifest of {}", manifest.name)))
+    }
+
+    /// Holds what the job wants now against what was approved: promise P2.
+    async fn compare_with_plan(
+        &self,
+        run: &RunRecord,
+        ready: &Ready,
+        plan: &StoredPlan,
+        execution: &mut Execution,
+        left: &mut Vec<String>,
+    ) -> Result<(), Ended> {
+        let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
+        let only = plan.header.only.clone();
+        if !only.is_empty() {
+            execution.computed.retain(|change| {
+                only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok()
+            });
+        }
+        let salt = self.store.salt(run.number).await.map_err(|error| refused(problem::store(error)))?;
+        let now = self.bind(ready, run, execution, &salt, only.clone()).map_err(refused)?;
+        same_header(&plan.header, &now.header).map_err(refused)?;
+        let planned = self.all_changes(run.number).await.map_err(refused)?;
+        let comparison = compare(planned.iter().cloned(), now.changes.iter().cloned());
+        if !comparison.holds(plan.header.independent) {
+            return Err(drifted(comparison));
+        }
+        if comparison.new > 0 {
+            let wanted: BTreeSet<(&str, &[mendwright_core::commitment::Bound])> =
+                planned.iter().map(|change| (change.resource.as_str(), change.key.as_slice())).collect();
+            left.extend(
+                now.changes
+                    .iter()
+                    .filter(|change| !wanted.contains(&(change.resource.as_str(), change.key.as_slice())))
+                    .map(|change| format!("{}/{}", change.resource, change.key_text())),
+            );
+            let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
+            let keys: std::collections::BTreeMap<String, Vec<String>> =
+                execution.computed.bindings.iter().map(|(name, r)| (name.clone(), r.key.clone())).collect();
+            execution.computed.retain(|change| {
+                let key = keys.get(&change.resource).cloned().unwrap_or_default();
+                let bound = masking.bind(change, &key);
+                wanted.contains(&(bound.resource.as_str(), bound.key.as_slice()))
+            });
+        }
+        let exact = self.bind(ready, run, execution, &salt, only).map_err(refused)?;
+        if exact.header.digest() != plan.digest {
+            return Err(refused(changed("something that the approval covers")));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn all_changes(&self, number: RunNumber) -> Result<Vec<BoundChange>, Problem> {
+        let mut changes = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = self
+                .store
+                .changes(number, &ChangeFilter::default(), after, PAGE)
+                .await
+                .map_err(problem::store)?;
+            let Some(last) = page.last() else { return Ok(changes) };
+            after = last.seq;
+            changes.extend(page.into_iter().map(|stored| stored.change));
+        }
+    }
+
+    /// Writes down that the target holds the plan.
+    pub(super) async fn committed_step(&self, run: &RunRecord, plan: &StoredPlan) -> Result<RunRecord, Problem> {
+        let now_us = time::now_us();
+        let keep = plan
+            .header
+            .targets
+            .iter()
+            .filter_map(|target| self.config.databases.get(&target.database))
+            .map(|database| i64::try_from(database.journal.keep.as_micros()).unwrap_or(i64::MAX))
+            .min()
+            .unwrap_or(0);
+        let step = Step::new(State::Applying, Event::FlushCommitted, now_us)
+            .attempt(run.attempt)
+            .undo_until(now_us.saturating_add(keep));
+        self.store.step(run.number, step).await.map_err(problem::store)?;
+        self.store.run(run.number).await.map_err(problem::store)
+    }
+}
+
+/// Whether what a person said is the beginning of the digest.
+pub(super) fn confirm(digest: &Digest, typed: &str) -> Result<(), Problem> {
+    let typed = typed.trim().trim_start_matches("sha256:").to_ascii_lowercase();
+    if typed.len() < CONFIRM_DIGITS_MIN {
+        return Err(Problem::new(
+            Code::ConfirmMissing,
+            format!("a plan is confirmed with at least {CONFIRM_DIGITS_MIN} hex digits of its digest"),
+        ));
+    }
+    if digest.hex().starts_with(&typed) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::ConfirmMismatch, "the digest given is not this plan's; nothing was applied"))
+}
+
+fn changed(what: &str) -> Problem {
+    Problem::new(Code::PlanBinding, format!("{what} changed since the plan was made; nothing was applied"))
+}
+
+/// Everything of the header but the changes: what differs is said by name.
+fn same_header(planned: &Header, now: &Header) -> Result<(), Problem> {
+    if planned.targets != now.targets {
+        return Err(Problem::new(
+            Code::TargetChanged,
+            "the database is not the one that the plan was made for; nothing was applied",
+        ));
+    }
+    let pairs = [
+        ("the job", planned.job == now.job),
+        ("the parameters", planned.params == now.params),
+        ("a grant", planned.grants == now.grants && planned.grants_digest == now.grants_digest),
+        ("the budget", planned.budget == now.budget),
+        ("the frozen time or seed", planned.frozen == now.frozen),
+        ("whether each change stands alone", planned.independent == now.independent),
+        ("which rows must stay as they were read", planned.stable_reads == now.stable_reads),
+        ("the tenant", planned.tenant == now.tenant),
+    ];
+    if let Some((what, _)) = pairs.into_iter().find(|(_, same)| !same) {
+        return Err(changed(what));
+    }
+    let differs = planned.bindings.iter().find(|(name, digest)| now.bindings.get(*name) != Some(digest));
+    match differs {
+        Some((name, _)) => Err(changed(&format!("the binding of `{name}`, or its table,"))),
+        None if planned.bindings.len() != now.bindings.len() => Err(changed("which resources are bound")),
+        None => Ok(()),
+    }
+}
+
+fn drifted(comparison: Comparison) -> Ended {
+    Ended {
+        event: Event::DriftFound,
+        problem: Problem::new(Code::PlanDrifted, "the world no longer matches the plan; nothing was applied"),
+        drift: Some(comparison),
+    }
+}
+
+const fn may_work_later(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TargetUnavailable | Code::TargetLocked | Code::TargetFailed | Code::SnapshotBusy | Code::LockWait
+    )
+}
+
+fn flush_ended(error: GatewayError) -> Ended {
+    let problem = problem::gateway(&error);
+    match error {
+        GatewayError::Drifted(comparison) => drifted(*comparison),
+        GatewayError::Violated { .. } => Ended::new(Event::ConstraintViolated, problem),
+        GatewayError::Refused { code: Code::ReadsDrifted, .. } => Ended::new(Event::DriftFound, problem),
+        GatewayError::Refused { .. } => Ended::new(Event::GatewayRefused, problem),
+        GatewayError::Diverged(_) => Ended::new(Event::DivergenceFound, problem),
+        GatewayError::Unavailable { .. } | GatewayError::CommitUnknown => Ended::new(Event::ApplyAbandoned, problem),
+        GatewayError::Internal(_) => Ended::new(Event::ExecutionFailed, problem),
+    }
+}

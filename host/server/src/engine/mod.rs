@@ -1,0 +1,140 @@
+//! What the commands do: a repair is planned, applied, read back and undone.
+//!
+//! **Invariant**: authority, plan and journal decide; nothing here writes a target by itself, and
+//! nothing of a component runs while the gateway writes.
+//!
+//! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
+//! - `execute`: one execution of a job; `document`: what it came to, for people;
+//! - `plan`, `apply`, `undo`: the three acts; `recover`: what a dead process left.
+
+mod apply;
+mod document;
+mod execute;
+mod job;
+mod plan;
+mod problem;
+mod recover;
+mod targets;
+mod time;
+mod undo;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mendwright_gateway::Target;
+use mendwright_gateway::repair::{Context, MacKey};
+use mendwright_sandbox::{CacheConfig, Sandbox};
+use mendwright_store::{HostKey, KeyUse, RunRecord, Store};
+
+use crate::config::Config;
+use crate::config::env::Env;
+use crate::config::url::Location;
+use crate::view::problem::Problem;
+use mendwright_core::code::Code;
+
+pub use apply::Applied;
+pub use plan::PlanRequest;
+pub use targets::{target, targets};
+pub use time::rfc3339;
+pub use undo::{Undone, VerifiedRun};
+
+/// Told how far a job is: done and total, 0 for an unknown total.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// An open host: configuration, control store, sandbox, key and clock.
+pub struct Host {
+    config: Config,
+    env: Env,
+    store: Store,
+    sandbox: Sandbox,
+    journal_key: MacKey,
+}
+
+impl Host {
+    /// Opens the control store and everything that runs need, and finishes what a process that died
+    /// left half done.
+    ///
+    /// # Errors
+    /// The control store, the host's key or the sandbox cannot be opened.
+    pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
+        let location = config.control.url.location(&env).map_err(problem::diagnostic)?;
+        let Location::Sqlite(path) = location else {
+            return Err(Problem::new(
+                Code::ConfigValue,
+                "the control store is a SQLite file for now: `url = \"sqlite:PATH\"` under [control]",
+            ));
+        };
+        let store = Store::open_file(&path, time::now_us()).await.map_err(problem::store)?;
+        let key = HostKey::load_or_create(&beside(&path, ".key"), random).map_err(problem::store)?;
+        let sandbox = Sandbox::new(mendwright_sandbox::Config {
+            cache: Some(CacheConfig {
+                directory: beside(&path, ".cache"),
+                mac_key: *key.derive(KeyUse::CompiledCode).expose(),
+            }),
+            // One command runs one component; a pool would only reserve address space.
+            pooling: false,
+            ..mendwright_sandbox::Config::default()
+        })
+        .map_err(problem::sandbox)?;
+        let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
+        let host = Self { config, env, store, sandbox, journal_key };
+        host.recover_all().await?;
+        Ok(host)
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The control store.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Now, in microseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        time::now_us()
+    }
+
+    /// The target of a database.
+    ///
+    /// # Errors
+    /// There is no such database, or a variable of its URL is not set.
+    pub fn target(&self, database: &str) -> Result<Target, Problem> {
+        target(&self.config, &self.env, database)
+    }
+
+    fn targets(&self) -> Result<BTreeMap<String, Target>, Problem> {
+        targets(&self.config, &self.env, self.config.databases.keys().map(String::as_str))
+    }
+
+    fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {
+        Context {
+            target,
+            resources: &self.config.resources,
+            tenant: &run.tenant,
+            run: id,
+            key: &self.journal_key,
+            now_us: time::now_us(),
+        }
+    }
+}
+
+/// A file beside the control store's: `mendwright.db` → `mendwright.db.key`.
+fn beside(path: &std::path::Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+/// Bytes from the operating system's random source.
+fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}

@@ -1,0 +1,289 @@
+//! The dry run: what would change, kept for people to approve.
+
+use std::collections::BTreeMap;
+
+use mendwright_catalog::manifest::Changes;
+use mendwright_core::budget::SHARE_WHOLE;
+use mendwright_core::code::Code;
+use mendwright_core::commitment::Salt;
+use mendwright_core::id::RunId;
+use mendwright_core::level::{self, Because, Level, Touch};
+use mendwright_core::plan::header::{Digest, Frozen, Header, JobRef, Outcome};
+use mendwright_core::plan::{BoundChange, Masking, bound};
+use mendwright_core::run::{Event, State};
+use mendwright_gateway::Computed;
+use mendwright_gateway::repair::Rehearsed;
+use mendwright_sandbox::Export;
+use mendwright_store::{NewPlan, NewRun, RunNumber, RunRecord, Step};
+
+use super::document::{self, Parts};
+use super::execute::{Execution, Stopped};
+use super::job::Ready;
+use super::{Host, Progress, problem, random, time};
+use crate::view::problem::Problem;
+
+/// How long a plan may wait to be applied: a working day's length, so that what was looked at in the
+/// morning is not applied the next one.
+const PLAN_VALID_US: i64 = 8 * 3_600 * 1_000_000;
+
+/// What is to be planned.
+#[derive(Clone)]
+pub struct PlanRequest {
+    /// The job's name.
+    pub job: String,
+    /// Whose data.
+    pub tenant: String,
+    /// The job's parameters: an object.
+    pub params: serde_json::Value,
+    /// `resource/key` of the only changes to keep; empty for all.
+    pub only: Vec<String>,
+    /// `person:alice`.
+    pub requested_by: String,
+    /// The run that this one repeats.
+    pub parent: Option<RunNumber>,
+    /// Told how far the job is.
+    pub progress: Option<Progress>,
+}
+
+/// A plan's changes as they are bound, with everything that binds them.
+pub(super) struct BoundPlan {
+    pub(super) header: Header,
+    pub(super) because: Vec<Because>,
+    pub(super) changes: Vec<BoundChange>,
+}
+
+impl Host {
+    /// Runs the job against a snapshot and keeps what it would change. The run is in the control store
+    /// whatever comes of it.
+    ///
+    /// # Errors
+    /// The run was denied, refused or failed; the message says so.
+    pub async fn plan(&self, request: PlanRequest) -> Result<RunRecord, Problem> {
+        let manifest = self.manifest(&request.job)?;
+        manifest.check_params(&request.params).map_err(problem::diagnostics)?;
+        if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
+            return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
+        }
+        let now_us = time::now_us();
+        let bytes = random::<18>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
+        let (seed, id) = bytes.split_at(8);
+        let new = NewRun {
+            id: RunId::from_time(u64::try_from(now_us / 1_000).unwrap_or(0), id.try_into().unwrap_or_default()),
+            tenant: request.tenant.clone(),
+            job_name: manifest.name.clone(),
+            job_version: manifest.version.to_string(),
+            requested_by: request.requested_by.clone(),
+            environment: self.config.environment.clone(),
+            params: request.params.clone(),
+            frozen_now_us: now_us,
+            frozen_seed: hex::encode(seed),
+            parent: request.parent,
+        };
+        let (run, _lock) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
+        match self.plan_run(&run, manifest, &request).await {
+            Ok(()) => self.store.run(run.number).await.map_err(problem::store),
+            Err(stopped) => Err(self.end_planning(&run, stopped).await),
+        }
+    }
+
+    /// Writes down how a dry run ended that made no plan.
+    async fn end_planning(&self, run: &RunRecord, stopped: Stopped) -> Problem {
+        let Stopped { problem, log } = stopped;
+        let event = match problem.code {
+            Code::GrantMissing | Code::TenantExcluded => Event::PolicyDenied,
+            Code::JobFailed | Code::JobTrapped => Event::ExecutionFailed,
+            code if code.area() == mendwright_core::code::Area::Integration => Event::ExecutionFailed,
+            _ => Event::GatewayRefused,
+        };
+        let step = Step::new(State::Planning, event, time::now_us()).outcome(problem.code, problem.message.clone());
+        let written = async {
+            self.store.save_log(run.number, &log).await?;
+            self.store.step(run.number, step).await
+        };
+        if let Err(error) = written.await {
+            tracing::error!(run = run.number.get(), %error, "the end of a dry run could not be written");
+        }
+        let number = run.number.get();
+        problem.next(format!("mendwright run show {number}"), "the run, with what the job logged")
+    }
+
+    async fn plan_run(
+        &self,
+        run: &RunRecord,
+        manifest: mendwright_catalog::manifest::Manifest,
+        request: &PlanRequest,
+    ) -> Result<(), Stopped> {
+        let ready = self.ready(manifest, &run.tenant).await?;
+        let mut execution = self.execute(&ready, run, Export::DryRun, request.progress.clone()).await?;
+        let log = execution.log.clone();
+        let with_log = |problem: Problem| Stopped { problem, log: log.clone() };
+        let only = keep_only(&mut execution.computed, &request.only).map_err(with_log)?;
+        check_shares(&ready, &execution.computed).map_err(with_log)?;
+        let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);
+        let plan = self.bind(&ready, run, &execution, &salt, only).map_err(with_log)?;
+        let rehearsal = self.rehearse(&execution.computed).await.map_err(with_log)?;
+        let now_us = time::now_us();
+        let expires_at_us = now_us.saturating_add(PLAN_VALID_US);
+        let parts = Parts {
+            run,
+            ready: &ready,
+            execution: &execution,
+            plan: &plan,
+            rehearsal,
+            expires_at_us,
+            keep_us: self.keep_us(&execution.computed)?,
+        };
+        let document = document::build(&parts);
+        let new = NewPlan {
+            header: &plan.header,
+            document: &document,
+            salt: &salt,
+            log: &execution.log,
+            expires_at_us,
+            now_us,
+        };
+        self.store.save_plan(run.number, new, &plan.changes).await.map_err(problem::store)?;
+        Ok(())
+    }
+
+    /// Binds what an execution wants: the changes with sensitive values masked, and the header over
+    /// everything that an approval covers.
+    pub(super) fn bind(
+        &self,
+        ready: &Ready,
+        run: &RunRecord,
+        execution: &Execution,
+        salt: &Salt,
+        only: Vec<String>,
+    ) -> Result<BoundPlan, Problem> {
+        let computed = &execution.computed;
+        let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
+        let mut changes: Vec<BoundChange> = Vec::with_capacity(computed.changes().len());
+        for change in computed.changes() {
+            let key = computed.bindings.get(&change.resource).map(|resolved| resolved.key.clone()).unwrap_or_default();
+            let mut bound = masking.bind(change, &key);
+            bound.reason = execution.reason(&bound.reason);
+            changes.push(bound);
+        }
+        changes.sort_by(BoundChange::order);
+        let (level, because) = level_of(ready.manifest.level, computed);
+        let bindings: BTreeMap<String, Digest> =
+            computed.bindings.iter().map(|(name, resolved)| (name.clone(), Digest::of_json(resolved.as_ref()))).collect();
+        let stable_reads = computed
+            .bindings
+            .values()
+            .filter(|resolved| resolved.stable_reads)
+            .map(|resolved| resolved.name.clone())
+            .collect();
+        let header = Header {
+            job: JobRef {
+                name: ready.manifest.name.clone(),
+                version: ready.manifest.version.to_string(),
+                wit: ready.manifest.wit.clone(),
+                component: ready.component_digest,
+                manifest: ready.manifest.digest(),
+            },
+            params: run.params.clone(),
+            tenant: run.tenant.clone(),
+            grants: ready.grants.clone(),
+            grants_digest: Digest::of_json(&ready.authority),
+            budget: ready.budget.clone(),
+            frozen: Frozen { now_us: run.frozen_now_us.to_string(), seed: run.frozen_seed.clone() },
+            bindings,
+            targets: computed.targets.clone(),
+            outcome: Outcome { level, approvals_needed: u32::from(level == Level::Assisted) },
+            independent: ready.manifest.apply.changes == Changes::Independent,
+            only,
+            stable_reads,
+            changes_count: changes.len().to_string(),
+            changes_root: Digest(bound::root(&changes)),
+        };
+        Ok(BoundPlan { header, because, changes })
+    }
+
+    async fn rehearse(&self, computed: &Computed) -> Result<Rehearsed, Problem> {
+        let database = computed.database().map_err(|error| problem::gateway(&error))?;
+        let Some(database) = database else { return Ok(Rehearsed::NotHeld("nothing changes".to_owned())) };
+        let target = self.target(&database)?;
+        computed.rehearse(&target).await.map_err(|error| problem::gateway(&error))
+    }
+
+    fn keep_us(&self, computed: &Computed) -> Result<i64, Problem> {
+        let database = computed.database().map_err(|error| problem::gateway(&error))?;
+        let keep = database.and_then(|name| self.config.databases.get(&name)).map(|db| db.journal.keep);
+        Ok(keep.map_or(0, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// Leaves only the changes that `--only` names.
+pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<String>, Problem> {
+    if only.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = |change: &mendwright_core::change::Change| format!("{}/{}", change.resource, change.key);
+    let mut kept: Vec<String> = Vec::new();
+    for wanted in only {
+        let found: Vec<String> =
+            computed.changes().map(name).filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted)).collect();
+        match found.as_slice() {
+            [] => {
+                return Err(Problem::new(Code::OnlyUnknown, format!("the plan does not change `{wanted}`"))
+                    .detail("rows are named resource/key, as the plan lists them: --only invoices/6"));
+            }
+            [one] => kept.push(one.clone()),
+            several => {
+                return Err(Problem::new(Code::OnlyUnknown, format!("`{wanted}` is not clear"))
+                    .detail(format!("it could be {}", several.join(" or "))));
+            }
+        }
+    }
+    kept.sort();
+    kept.dedup();
+    computed.retain(|change| kept.binary_search(&name(change)).is_ok());
+    Ok(kept)
+}
+
+fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
+    let Some(limit) = ready.budget.share_changed else { return Ok(()) };
+    for (resource, stats) in document::stats(computed, &BTreeMap::new()) {
+        let rows = computed.usage.get(&resource).map_or(0, |usage| usage.rows_of_tenant);
+        let share = stats.share(rows);
+        if share > limit {
+            let percent = |share: u32| format!("{}.{:02} %", share * 100 / SHARE_WHOLE, share * 100 % SHARE_WHOLE / 100);
+            return Err(Problem::new(
+                Code::BudgetShareChanged,
+                format!(
+                    "the plan changes {} of {rows} rows of `{resource}` ({}); at most {} may change at once",
+                    stats.total(),
+                    percent(share),
+                    percent(limit)
+                ),
+            )
+            .detail("share_changed in the grant's `limits`, in [limits] or in the job's [budget] says so"));
+        }
+    }
+    Ok(())
+}
+
+fn level_of(manifest: Level, computed: &Computed) -> (Level, Vec<Because>) {
+    let mut touches: Vec<Touch> = Vec::new();
+    for change in computed.changes() {
+        let Some(resolved) = computed.bindings.get(&change.resource) else { continue };
+        let mut note = |column: Option<String>, class| {
+            let touch = Touch { resource: change.resource.clone(), column, class, action: change.action };
+            if !touches.contains(&touch) {
+                touches.push(touch);
+            }
+        };
+        if change.after.is_empty() {
+            note(None, resolved.class);
+        }
+        for column in change.after.keys() {
+            match resolved.columns.get(column).map(|c| c.class) {
+                Some(class) if class != resolved.class => note(Some(column.clone()), class),
+                _ => note(None, resolved.class),
+            }
+        }
+    }
+    level::of_plan(manifest, &touches)
+}

@@ -1,0 +1,111 @@
+//! What a process that died left half done is finished by the next one: the target's journal says
+//! what is true, the control store follows.
+
+use mendwright_core::code::Code;
+use mendwright_core::run::{Event, State};
+use mendwright_gateway::repair;
+use mendwright_store::{RunRecord, Step};
+
+use super::undo::{abandoned, generation};
+use super::{Host, problem, time};
+use crate::view::problem::Problem;
+
+/// What has to be done about a run that nobody works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    /// One event says what happened.
+    Happened(Event),
+    /// The target holds the plan; it has to be read back.
+    ReadBack,
+    /// The target holds the undo.
+    RolledBack,
+}
+
+/// Decides, from where the run stood and whether the target holds its last flush.
+const fn decide(state: State, target_holds_it: bool, abandoned: Event) -> Option<Finding> {
+    Some(match (state, target_holds_it) {
+        (State::Planning, _) => Finding::Happened(Event::ExecutionFailed),
+        (State::Applying, true) => Finding::Happened(Event::FlushCommitted),
+        (State::Applying, false) => Finding::Happened(Event::ApplyAbandoned),
+        (State::Verifying, true) => Finding::ReadBack,
+        (State::Verifying, false) => Finding::Happened(Event::DivergenceFound),
+        (State::RollingBack, true) => Finding::RolledBack,
+        (State::RollingBack, false) => Finding::Happened(abandoned),
+        _ => return None,
+    })
+}
+
+impl Host {
+    /// Finishes every run that was left in flight. One whose target does not answer stays as it is,
+    /// and is tried again by the next command.
+    pub(super) async fn recover_all(&self) -> Result<(), Problem> {
+        for found in self.store.in_flight().await.map_err(problem::store)? {
+            let Ok(_lock) = self.store.lock_run(found.number) else { continue };
+            let run = self.store.run(found.number).await.map_err(problem::store)?;
+            if let Err(problem) = self.recover(&run).await {
+                tracing::warn!(run = run.number.get(), %problem, "a run that was left in flight waits for its target");
+            }
+        }
+        Ok(())
+    }
+
+    async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
+        let holds = match run.state {
+            State::Applying | State::Verifying => self.target_holds(run, 0).await?,
+            State::RollingBack => self.target_holds(run, generation(run) + 1).await?,
+            _ => false,
+        };
+        let Some(finding) = decide(run.state, holds, abandoned(run)) else { return Ok(()) };
+        let attempt = self
+            .store
+            .take_over(run.number, run.state, run.attempt, time::now_us())
+            .await
+            .map_err(problem::store)?;
+        let run = self.store.run(run.number).await.map_err(problem::store)?;
+        let note = "a process died here; the target's journal was asked";
+        match finding {
+            Finding::Happened(Event::FlushCommitted) => {
+                let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
+                let run = self.committed_step(&run, &plan).await?;
+                self.verify_and_settle(&run).await.map(drop)
+            }
+            Finding::Happened(event) => {
+                let mut step = Step::new(run.state, event, time::now_us()).attempt(attempt).note(note);
+                if event == Event::ExecutionFailed {
+                    step = step.outcome(Code::Internal, "the process that planned it ended before it was done");
+                }
+                if let Some(at) = run.undo_until_us {
+                    step = step.undo_until(at);
+                }
+                self.store.step(run.number, step).await.map(drop).map_err(problem::store)
+            }
+            Finding::ReadBack => self.verify_and_settle(&run).await.map(drop),
+            Finding::RolledBack => self.rolled_back_step(&run).await,
+        }
+    }
+
+    async fn target_holds(&self, run: &RunRecord, generation: u32) -> Result<bool, Problem> {
+        let (_, target) = self.written_target(run).await?;
+        let id = run.id.to_string();
+        let found = repair::committed(self.context(&target, run, &id), generation).await;
+        found.map(|committed| committed.is_some()).map_err(|error| problem::gateway(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_follows_the_target_in_every_state_that_a_process_can_die_in() {
+        for state in State::ALL {
+            for holds in [false, true] {
+                let found = decide(state, holds, Event::RollbackAbandoned);
+                assert_eq!(found.is_some(), state.is_in_flight(), "{state}");
+                if let Some(Finding::Happened(event)) = found {
+                    assert!(state.apply(event).is_ok(), "{state} {event:?}");
+                }
+            }
+        }
+    }
+}

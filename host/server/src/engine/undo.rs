@@ -1,0 +1,284 @@
+//! Reading back what was applied, and undoing it.
+
+use mendwright_core::code::Code;
+use mendwright_core::plan::BoundChange;
+use mendwright_core::port::{Check, Finding};
+use mendwright_core::run::{Event, State};
+use mendwright_gateway::Error as GatewayError;
+use mendwright_gateway::Target;
+use mendwright_gateway::repair::{self, Fate, Undo, Verified};
+use mendwright_sandbox::{Export, Planned};
+use mendwright_store::{RunNumber, RunRecord, Step, StoredPlan};
+
+use super::apply::confirm;
+use super::{Host, problem, time};
+use crate::view::problem::Problem;
+
+/// Rows that the contract lets a component verify.
+const PLANNED_MAX: usize = 10_000;
+
+/// What reading a run back came to.
+pub struct VerifiedRun {
+    /// The run.
+    pub run: RunRecord,
+    /// The host's own comparison.
+    pub verified: Verified,
+    /// What the job checked.
+    pub checks: Vec<Check>,
+    /// What the job left for people.
+    pub findings: Vec<Finding>,
+    /// What the job said, or why it could not be asked.
+    pub summary: String,
+}
+
+/// What undoing a run came to.
+#[derive(Debug)]
+pub struct Undone {
+    /// The run as it is now.
+    pub run: RunRecord,
+    /// Rows that were restored.
+    pub restored: u64,
+    /// `resource/key: why` of rows that stayed.
+    pub left: Vec<String>,
+    /// From the start to the end.
+    pub elapsed_ms: u64,
+}
+
+impl Host {
+    /// Reads the rows of an applied run back, and asks the job to look at them too.
+    ///
+    /// # Errors
+    /// The run was not applied, or its journal cannot be read or trusted.
+    pub async fn verify(&self, number: RunNumber) -> Result<VerifiedRun, Problem> {
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        self.must_be(&run, &[State::Succeeded, State::Verifying, State::Stuck])?;
+        let (plan, target) = self.written_target(&run).await?;
+        let id = run.id.to_string();
+        let verified = repair::read_back(self.context(&target, &run, &id), generation(&run))
+            .await
+            .map_err(|error| problem::gateway(&error))?;
+        let (mut checks, mut findings) = (Vec::new(), Vec::new());
+        let summary = match self.ask_job(&run, &plan).await {
+            Ok(execution) => {
+                checks = execution.checks;
+                findings = execution.findings;
+                execution.summary
+            }
+            Err(problem) => format!("the job could not be asked: {problem}"),
+        };
+        Ok(VerifiedRun { run, verified, checks, findings, summary })
+    }
+
+    async fn ask_job(&self, run: &RunRecord, plan: &StoredPlan) -> Result<super::execute::Execution, Problem> {
+        let ready = self.ready(self.manifest(&run.job_name)?, &run.tenant).await?;
+        if ready.component_digest != plan.header.job.component {
+            return Err(Problem::new(Code::PlanBinding, "its component is not the one that made the plan"));
+        }
+        let changes = self.all_changes(run.number).await?;
+        let name_of = |resource: &str| {
+            ready.authority.tables().find(|(_, access)| access.resource() == resource).map(|(name, _)| name.to_owned())
+        };
+        let planned = |change: &BoundChange| {
+            let key: Option<Vec<_>> = change.key.iter().map(|bound| bound.shown().cloned()).collect();
+            Some(Planned { table: name_of(&change.resource)?, key: mendwright_core::change::Key(key?) })
+        };
+        let planned = changes.iter().filter_map(planned).take(PLANNED_MAX).collect();
+        let execution = self.execute(&ready, run, Export::Verify(planned), None).await;
+        execution.map_err(|stopped| stopped.problem)
+    }
+
+    /// Compares the rows with the journal right after a commit; what does not hold is undone by itself.
+    pub(super) async fn verify_and_settle(&self, run: &RunRecord) -> Result<Option<Problem>, Problem> {
+        let (_, target) = self.written_target(run).await?;
+        let id = run.id.to_string();
+        let read = repair::read_back(self.context(&target, run, &id), 0).await;
+        let step = |event| Step::new(State::Verifying, event, time::now_us()).attempt(run.attempt);
+        let keep = |step: Step| match run.undo_until_us {
+            Some(at) => step.undo_until(at),
+            None => step,
+        };
+        let verified = match read {
+            Ok(verified) => verified,
+            // The run stays *verifying*; the next command of a host reads it back.
+            Err(error) => return Ok(Some(problem::gateway(&error))),
+        };
+        if verified.differ.is_empty() {
+            self.store.step(run.number, keep(step(Event::VerificationPassed))).await.map_err(problem::store)?;
+            return Ok(None);
+        }
+        let message = format!("after the commit {} did not hold what was written", verified.differ.join(", "));
+        let failed = keep(step(Event::VerificationFailed)).outcome(Code::VerifyFailed, message.clone());
+        self.store.step(run.number, failed).await.map_err(problem::store)?;
+        let undone = self.roll_back(run, &target, None).await;
+        Ok(Some(match undone {
+            Ok(_) => Problem::new(Code::VerifyFailed, message).detail("what still was as written was restored"),
+            Err(problem) => problem.detail(message),
+        }))
+    }
+
+    /// What undoing the run would do, row by row.
+    ///
+    /// # Errors
+    /// The run was not applied, can no longer be undone, or its journal cannot be trusted.
+    pub async fn undo_preview(&self, number: RunNumber) -> Result<(RunRecord, Undo), Problem> {
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        self.may_undo(&run)?;
+        let (_, target) = self.written_target(&run).await?;
+        let id = run.id.to_string();
+        let undo = repair::undo_preview(self.context(&target, &run, &id), generation(&run))
+            .await
+            .map_err(|error| problem::gateway(&error))?;
+        Ok((run, undo))
+    }
+
+    /// Restores what can be restored, if `digest_prefix` is the beginning of the preview's digest.
+    ///
+    /// # Errors
+    /// As [`Host::undo_preview`]; a digest that is not the preview's; everything a flush can end with.
+    pub async fn undo(&self, number: RunNumber, digest_prefix: &str) -> Result<Undone, Problem> {
+        let start = time::now_us();
+        let _lock = self.lock(number)?;
+        let (run, preview) = self.undo_preview(number).await?;
+        if preview.restores() == 0 {
+            return Err(Problem::new(
+                Code::RollbackConflict,
+                format!("nothing of #{} can be restored: every row changed since", number.get()),
+            ));
+        }
+        confirm(&preview.digest, digest_prefix)?;
+        let step = Step::new(run.state, Event::RollbackStarted, time::now_us()).note("confirmed by a person");
+        self.store.step(number, step).await.map_err(problem::store)?;
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let (_, target) = self.written_target(&run).await?;
+        let restored = self.roll_back(&run, &target, Some(&preview)).await?;
+        let left = preview.rows.iter().filter_map(|row| match &row.fate {
+            Fate::Conflict(why) => Some(format!("{}/{}: {why}", row.resource, row.key)),
+            Fate::Restore => None,
+        });
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        Ok(Undone { run, restored, left: left.collect(), elapsed_ms: time::since_ms(start) })
+    }
+
+    /// Restores a run that is *rolling back*, and writes down how it ended.
+    async fn roll_back(&self, run: &RunRecord, target: &Target, preview: Option<&Undo>) -> Result<u64, Problem> {
+        let id = run.id.to_string();
+        let context = self.context(target, run, &id);
+        let own;
+        let preview = match preview {
+            Some(preview) => preview,
+            None => {
+                own = match repair::undo_preview(context, generation(run)).await {
+                    Ok(undo) => undo,
+                    Err(error) => return Err(self.rollback_ended(run, &error).await),
+                };
+                &own
+            }
+        };
+        let identity = self.identity(run, target).await?;
+        let outcome = match repair::undo_apply(context, preview, &identity).await {
+            Err(GatewayError::CommitUnknown) => match repair::committed(context, generation(run) + 1).await {
+                Ok(Some(committed)) => Ok(committed.changes),
+                Ok(None) => Err(GatewayError::unavailable(Code::TargetUnavailable, "the connection was lost before the target committed")),
+                Err(error) => Err(error),
+            },
+            Ok(flushed) => Ok(flushed.changes),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(restored) => {
+                self.rolled_back_step(run).await?;
+                Ok(restored)
+            }
+            Err(error) => Err(self.rollback_ended(run, &error).await),
+        }
+    }
+
+    /// Writes down that the target holds the undo.
+    pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
+        let event = if generation(run) % 2 == 0 { Event::RollbackCommitted } else { Event::RedoCommitted };
+        let mut step = Step::new(State::RollingBack, event, time::now_us());
+        if let Some(at) = run.undo_until_us {
+            step = step.undo_until(at);
+        }
+        self.store.step(run.number, step).await.map_err(problem::store)?;
+        Ok(())
+    }
+
+    /// Writes down that an undo wrote nothing, and what the run is since.
+    async fn rollback_ended(&self, run: &RunRecord, error: &GatewayError) -> Problem {
+        let event = match error {
+            GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => {
+                abandoned(run)
+            }
+            GatewayError::Refused { .. }
+            | GatewayError::Violated { .. }
+            | GatewayError::Diverged(_)
+            | GatewayError::Internal(_) => Event::RollbackFailed,
+        };
+        let problem = problem::gateway(error);
+        let mut step =
+            Step::new(State::RollingBack, event, time::now_us()).outcome(problem.code, problem.message.clone());
+        if let Some(at) = run.undo_until_us {
+            step = step.undo_until(at);
+        }
+        if let Err(error) = self.store.step(run.number, step).await {
+            tracing::error!(run = run.number.get(), %error, "the end of an undo could not be written");
+        }
+        problem.next(format!("mendwright run show {}", run.number.get()), "where the run stands")
+    }
+
+    /// The plan of a run and the one target that it wrote.
+    pub(super) async fn written_target(&self, run: &RunRecord) -> Result<(StoredPlan, Target), Problem> {
+        let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
+        let written = plan
+            .document
+            .resources
+            .iter()
+            .find(|r| [&r.inserts, &r.updates, &r.deletes].iter().any(|n| n.as_str() != "0"))
+            .map(|r| r.database.clone())
+            .ok_or_else(|| Problem::new(Code::RunState, format!("#{} changes nothing", run.number.get())))?;
+        let target = self.target(&written)?;
+        Ok((plan, target))
+    }
+
+    async fn identity(&self, run: &RunRecord, target: &Target) -> Result<String, Problem> {
+        let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
+        Ok(plan
+            .header
+            .targets
+            .iter()
+            .find(|t| t.database == target.name)
+            .map(|t| t.identity.clone())
+            .unwrap_or_default())
+    }
+
+    fn may_undo(&self, run: &RunRecord) -> Result<(), Problem> {
+        self.must_be(run, &[State::Succeeded, State::RolledBack, State::Stuck])?;
+        if run.undo_until_us.is_some_and(|at| at < time::now_us()) {
+            return Err(Problem::new(
+                Code::JournalExpired,
+                format!("#{} could be undone until {}", run.number.get(), super::rfc3339(run.undo_until_us.unwrap_or(0))),
+            ));
+        }
+        Ok(())
+    }
+
+    fn must_be(&self, run: &RunRecord, states: &[State]) -> Result<(), Problem> {
+        if states.contains(&run.state) {
+            return Ok(());
+        }
+        let number = run.number.get();
+        Err(Problem::new(Code::RunState, format!("#{number} is {} and was not applied", run.state))
+            .next(format!("mendwright run show {number}"), "how it came to that"))
+    }
+}
+
+/// Which flush of the run the target holds last.
+pub(super) fn generation(run: &RunRecord) -> u32 {
+    u32::try_from(run.undo_generation).unwrap_or(u32::MAX)
+}
+
+/// The event that puts a run back to what it was before its undo began.
+pub(super) fn abandoned(run: &RunRecord) -> Event {
+    if generation(run) % 2 == 0 { Event::RollbackAbandoned } else { Event::RedoAbandoned }
+}

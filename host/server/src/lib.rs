@@ -1,0 +1,8 @@
+//! The binary's own parts: what a person configures, types and sees.
+//!
+//! **Invariant**: the environment and the clock are read here and handed down; no crate below asks
+//! for them.
+
+pub mod config;
+pub mod engine;
+pub mod view;
