@@ -4,16 +4,20 @@
 //! - `connection`: one connection, of either; `snapshot`: many reads of one state;
 //! - `introspect`: what a database says of a table; `check`: whether it can be bound;
 //! - `scope`: the SQL that keeps a statement inside one tenant;
-//! - `write`: the statements of a flush; `install`: our own tables in a target.
+//! - `write`: the statements of a flush; [`install`]: our own tables in a target, `grants`: their roles;
+//! - [`report`]: what `resource check` tells; [`import`]: bindings written from a database.
 
 pub(crate) mod check;
 pub(crate) mod connection;
 pub mod engine;
 pub(crate) mod flush;
-pub(crate) mod install;
+pub(crate) mod grants;
+pub mod import;
+pub mod install;
 pub(crate) mod introspect;
 pub(crate) mod overlay;
 pub(crate) mod raw;
+pub mod report;
 pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod snapshot;

@@ -277,7 +277,11 @@ async fn tenant_is_exact(
         (Engine::Sqlite, _) => true,
         (Engine::Postgres, _) => {
             let sql = format!("SELECT (($1::text::{declared})::text = $1 COLLATE \"C\")::text");
-            connection.one(&sql, vec![super::connection::Arg::text(tenant)]).await?.truth()
+            match connection.one(&sql, vec![super::connection::Arg::text(tenant)]).await {
+                // `acme` is no UUID.
+                Err(Error::Refused { code: Code::ValueRoundTrip, .. }) => false,
+                found => found?.truth(),
+            }
         }
     };
     if same {

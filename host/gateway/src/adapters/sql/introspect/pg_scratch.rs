@@ -81,3 +81,70 @@ async fn postgres_scratch() {
     println!("{:?}", try_one(s, &["t t id | #u_{tenant} | id v"], |_| ()).await.unwrap_err());
     println!("{:?}", try_one(s, &["t t id | v | id v=\"v"], |_| ()).await.unwrap_err());
 }
+
+#[tokio::test]
+async fn postgres_install() {
+    use crate::adapters::sql::{import, install, report};
+    use mendwright_core::authority::Allow;
+    use mendwright_core::change::Action;
+    let url = "postgres://postgres@127.0.0.1:54871/shop";
+    {
+        let t = Target::new("main", "postgres://postgres@127.0.0.1:54871/postgres").unwrap();
+        let mut c = Connection::open(&t, Role::Write).await.unwrap();
+        c.batch("DROP DATABASE IF EXISTS shop").await.unwrap();
+        c.batch("CREATE DATABASE shop").await.unwrap();
+        c.batch("DROP ROLE IF EXISTS mendwright_repair").await.ok();
+        c.batch("DROP ROLE IF EXISTS mendwright_read").await.ok();
+        c.close().await;
+    }
+    let target = Target::new("main", url).unwrap();
+    let mut c = Connection::open(&target, Role::Write).await.unwrap();
+    c.batch("CREATE TABLE i (id int primary key, tenant text, total numeric(10,2), note text);
+      CREATE TABLE l (id serial primary key, i int references i on delete cascade, q int, updated_at timestamptz default now());
+      INSERT INTO i VALUES (1,'Germany',1,null),(2,'France',2,null),(3,null,3,null);
+      INSERT INTO l (i,q) VALUES (1,1),(1,2),(2,3),(3,4),(null,5);
+      CREATE SCHEMA t_a; CREATE SCHEMA t_b; CREATE SCHEMA \"t_x y\"; CREATE TABLE t_a.k (id int primary key); CREATE TABLE t_b.k (id int primary key); CREATE TABLE \"t_x y\".k (id int primary key);").await.unwrap();
+    println!("{:?}", install::identity(&mut c, &target).await.unwrap_err());
+    let all = resources(&["i i id | tenant | id tenant total note", "l l id | >i i=id | id i q", "k k id | #t_{tenant} | id"]);
+    let mut resolved = vec![];
+    for n in ["i", "l"] { resolved.push(resolve(&mut c, &all[n], &all, None).await.unwrap()); }
+    c.close().await;
+    let mut allow = Allow { read: BTreeSet::new(), write: BTreeSet::new(), operations: BTreeSet::new() };
+    allow.write.insert("q".into()); allow.operations.insert(Action::Update);
+    let tables = install::bound_tables(&resolved, &[("l".to_owned(), allow)].into());
+    println!("{}", install::init_sql(Engine::Postgres, "mendwright", Some("mendwright_repair"), &tables));
+    let opt = |n| install::Init { switch_to_wal: true, identity: mendwright_core::id::Id::from_time(n, [1; 10]), role: Some("mendwright_repair".into()), tables: tables.clone() };
+    println!("{:?}", install::init(&target, &opt(1)).await.unwrap());
+    println!("{:?}", install::init(&target, &opt(2)).await.unwrap());
+    let mut c = Connection::open(&target, Role::Write).await.unwrap();
+    c.batch("ALTER ROLE mendwright_repair LOGIN; ALTER ROLE mendwright_read LOGIN").await.unwrap();
+    c.close().await;
+    let role = |r: &str| Target::new("main", url.replace("postgres@", &format!("{r}@"))).unwrap();
+    let mut c = Connection::open(&role("mendwright_repair"), Role::Write).await.unwrap();
+    println!("{:?}", install::identity(&mut c, &target).await);
+    for sql in ["SELECT mendwright.lock_table('l'::regclass, 'SHARE')::text", "SELECT 1::text FROM i FOR SHARE", "SELECT 1::text FROM l FOR UPDATE", "UPDATE l SET q = 9 WHERE id = 1 RETURNING id::text",
+      "UPDATE i SET note = 'x' WHERE id = 1 RETURNING id::text", "DELETE FROM l RETURNING id::text", "SELECT mendwright.lock_table('pg_authid'::regclass, 'SHARE')::text", "SELECT mendwright.lock_table('l'::regclass, 'ACCESS EXCLUSIVE')::text",
+      "INSERT INTO mendwright.journal SELECT 'r',1,1,'','','','','','','' RETURNING run", "DELETE FROM mendwright.journal RETURNING run", "UPDATE mendwright.meta SET value='x' RETURNING value", "SELECT pid::text FROM mendwright.fence"] {
+        println!("{sql}: {:?}", c.rows(sql, vec![]).await.map_err(|e| e.to_string()));
+    }
+    c.close().await;
+    for (read, ok) in [("mendwright_read", true), ("mendwright_repair", false), ("postgres", false)] {
+        let t = target.clone().with_read_url(Some(url.replace("postgres@", &format!("{read}@"))));
+        let r = install::check_read_url(&t, &tables).await;
+        println!("{read} {r:?}"); assert_eq!(r.is_ok(), ok);
+    }
+    let r = target.clone().with_read_url(Some(url.replace("postgres@", "mendwright_read@")));
+    let rep = report::check_resource(&r, &all["l"], &all, Some("Germany")).await.unwrap();
+    println!("{} {:?} {} {:?}", rep.path, rep.rows, rep.orphans, rep.unreadable);
+    assert_eq!((rep.rows, rep.orphans), (Some(2), 2));
+    let rep = report::check_resource(&target, &all["k"], &all, Some("a")).await.unwrap();
+    println!("{} {:?} {}", rep.path, rep.rows, rep.orphans);
+    for n in ["i", "l", "k"] { println!("{:?}", report::tenants(&target, &all[n], &all).await.unwrap()); }
+    println!("{}", import::import(&target, None, &[]).await.unwrap());
+    let mut c = Connection::open(&target, Role::Write).await.unwrap();
+    c.batch("ALTER SYSTEM SET full_page_writes = off").await.unwrap();
+    c.batch("SELECT pg_reload_conf(); SELECT pg_sleep(0.3)").await.unwrap();
+    println!("{:?}", install::safety(&mut c, &target).await);
+    c.batch("ALTER SYSTEM RESET full_page_writes").await.unwrap();
+    c.batch("SELECT pg_reload_conf()").await.unwrap();
+}

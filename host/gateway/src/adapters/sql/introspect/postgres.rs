@@ -91,7 +91,7 @@ fn verdict(kind: &str, persistence: &str, children: &[(String, String)]) -> (Opt
     match kind {
         "v" => unkeyed = Some("is a view: bind the table behind it".to_owned()),
         "f" => unkeyed = Some("is a foreign table: bind it in its own database".to_owned()),
-        "m" => unwritable.push((Code::SideEffect, "is a materialized view".to_owned())),
+        "m" => unkeyed = Some("is a materialized view: bind the table behind it".to_owned()),
         "r" => {
             if let Some((child, _)) = children.first() {
                 unkeyed = Some(format!(

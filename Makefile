@@ -1,0 +1,66 @@
+# Everything that people and CI type. `make` alone lists it.
+# Each target sets up what it needs, or says what to type and stops.
+
+# The lock file is part of what is tested: nothing here may change it.
+CARGO := cargo
+LOCKED := --locked
+
+# Components: compiled for WebAssembly, not for this machine.
+GUEST_ONLY := hostile smuggler
+GUESTS := $(GUEST_ONLY) reconcile_invoices patch_rows
+HOST_PACKAGES := --workspace $(GUEST_ONLY:%=--exclude %)
+GUEST_BUILD := $(LOCKED) --target wasm32-wasip2 --target-dir target/guests
+
+# How long `make soak` goes on.
+MINUTES ?= 30
+
+.PHONY: help demo demo-attack test bench soak fmt lint lint-fmt lint-clippy lint-deny docs guests setup setup-rust setup-test
+
+help: ## list the targets (default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup-rust ## the story: find, show, apply, verify, undo on a damaged invoice database
+	$(CARGO) run $(LOCKED) --quiet --release --package mendwright-tests --bin demo
+
+demo-attack: setup-rust ## six hostile components, each refused by name
+	$(CARGO) run $(LOCKED) --quiet --release --package mendwright-tests --bin demo -- attack
+
+test: setup lint docs guests ## everything CI checks: format, clippy, docs, all tests
+	$(CARGO) test $(LOCKED) $(HOST_PACKAGES)
+
+bench: setup ## the benches; docs/PERFORMANCE.md says what they measure
+	$(CARGO) bench $(LOCKED) --package mendwright-tests --benches
+
+soak: setup ## the contract tests again and again with new random cases (MINUTES=30)
+	scripts/soak.sh $(MINUTES)
+
+fmt: setup-rust ## format everything
+	$(CARGO) fmt --all
+
+lint: lint-fmt lint-clippy lint-deny ## format check, clippy for host and guests, cargo-deny where installed
+
+lint-fmt: setup-rust
+	$(CARGO) fmt --all --check
+
+lint-clippy: setup-rust
+	$(CARGO) clippy $(LOCKED) $(HOST_PACKAGES) --all-targets -- -D warnings
+	$(CARGO) clippy $(GUEST_BUILD) $(GUESTS:%=--package %) -- -D warnings
+
+lint-deny:
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --workspace check; \
+	else echo "lint: cargo-deny is not installed, licences and advisories are not checked (cargo install --locked cargo-deny)"; fi
+
+docs: setup-rust ## the API documentation, without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) $(HOST_PACKAGES) --no-deps
+
+guests: setup-rust ## the components that tests run
+	@# One at a time, as `tests/src/guests.rs` says.
+	@for guest in $(GUESTS); do $(CARGO) build $(GUEST_BUILD) --profile job --package $$guest || exit 1; done
+
+setup: setup-rust setup-test ## what the tests need: the WebAssembly target and PostgreSQL's programs
+
+setup-rust:
+	@scripts/setup-rust.sh
+
+setup-test:
+	@scripts/setup-test.sh
