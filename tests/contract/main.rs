@@ -1,1 +1,7 @@
-fn main(){}
+//! The promises, each attacked. One binary: another one with wasmtime in it would cost 100 MB and a
+//! minute of linking.
+
+#![cfg(unix)]
+
+mod story;
+mod world;

@@ -1,7 +1,8 @@
-//! Named points at which a test kills the process. Compiled only with the feature `crash-points`.
+//! Named points at which a test kills the process. Compiled only with the feature `crash-points`,
+//! and never into a release.
 
 /// Dies here with SIGKILL if `CRASH_AT` is `name` or `name:n` and this is the `n`th time.
-#[cfg(feature = "crash-points")]
+#[cfg(all(feature = "crash-points", debug_assertions))]
 pub(crate) fn reached(name: &str) {
     use std::sync::Mutex;
     static PASSED: Mutex<std::collections::BTreeMap<String, u32>> = Mutex::new(std::collections::BTreeMap::new());
@@ -28,7 +29,7 @@ pub(crate) fn reached(name: &str) {
 }
 
 /// A point at which a test may kill the process.
-#[cfg(feature = "crash-points")]
+#[cfg(all(feature = "crash-points", debug_assertions))]
 macro_rules! crash_point {
     ($name:literal) => {
         $crate::crash::reached($name)
@@ -36,7 +37,7 @@ macro_rules! crash_point {
 }
 
 /// A point at which a test may kill the process: nothing, in this build.
-#[cfg(not(feature = "crash-points"))]
+#[cfg(not(all(feature = "crash-points", debug_assertions)))]
 macro_rules! crash_point {
     ($name:literal) => {};
 }

@@ -14,6 +14,9 @@ pub mod repair;
 pub mod target;
 
 pub use adapters::sql::engine::Engine;
+pub use adapters::sql::import::import;
+pub use adapters::sql::install::{BoundTable, Init, Initialized, bound_tables, init, init_sql};
+pub use adapters::sql::report::{ResourceReport, check_resource, tenants};
 pub use adapters::sql::session::{Computed, ResourceUse, Session};
 pub use error::{Error, Result};
 pub use target::Target;

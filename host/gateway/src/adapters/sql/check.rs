@@ -421,7 +421,9 @@ fn side_effects(resource: &Resource, table: &Table, references: &[Reference]) ->
                 let declared = reference
                     .resource
                     .as_ref()
-                    .filter(|name| (event, action.as_str()) == ("DELETE", "CASCADE") && resource.cascades.contains(*name))
+                    .filter(|name| {
+                        (event, action.as_str()) == ("DELETE", "CASCADE") && resource.cascades.contains(*name)
+                    })
                     .map(|name| format!("planned with `{name}`"));
                 effects.push(quiet("cascade", to.clone(), format!("ON {event} {action}"), declared));
             }

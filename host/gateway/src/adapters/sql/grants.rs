@@ -65,7 +65,7 @@ pub(super) fn tables(role: &str, tables: &[BoundTable]) -> String {
         if rights.is_empty() {
             continue;
         }
-        if let Some(lock) = table.locks.as_ref().filter(|lock| !table.updates.contains(*lock)) {
+        if let Some(lock) = &table.locks {
             sql.push_str(&format!(
                 "-- {} is never written: PostgreSQL wants UPDATE on one column of a table whose rows are locked (FOR SHARE).\n",
                 comment(&ident(lock))
@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_comment_or_its_quotes() {
-        let table = BoundTable { table: "t\"; DROP".into(), locks: Some("a\nDROP TABLE x; --".into()), ..BoundTable::default() };
+        let table = BoundTable {
+            table: "t\"; DROP".into(),
+            locks: Some("a\nDROP TABLE x; --".into()),
+            ..BoundTable::default()
+        };
         let sql = tables("r'o\"le", &[table]);
         assert!(sql.contains("ON \"t\"\"; DROP\" TO \"r'o\"\"le\""));
         assert!(sql.contains("-- \"a\\nDROP"), "{sql}");

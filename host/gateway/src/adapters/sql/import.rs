@@ -3,6 +3,8 @@
 //! What cannot be known stands as a comment with a blank; until it is filled in, the configuration
 //! says which key is missing.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use mendwright_core::binding::ForeignKey;
@@ -10,28 +12,13 @@ use mendwright_core::code::Code;
 use mendwright_core::kind::Kind;
 use mendwright_core::text::escape;
 
+use self::names::{MONEY_WORDS, SENSITIVE_WORDS, TENANT_WORDS, plural, quoted, says, snake, unused};
 use super::connection::Connection;
 use super::engine::Engine;
 use super::introspect::{self, Table, TableColumn, hint, same_name, show};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::target::Target;
-
-/// Names of columns that say whose a row is, the likeliest first.
-const TENANT_WORDS: [&str; 8] =
-    ["tenant", "organization", "organisation", "org", "workspace", "company", "account", "country"];
-
-/// Parts of names of columns that a person would not want to see in a log.
-const SENSITIVE_WORDS: [&str; 28] = [
-    "address", "bic", "birth", "birthdate", "birthday", "card", "cvc", "email", "fax", "firstname", "iban", "lastname",
-    "mail", "mobile", "name", "passport", "password", "phone", "postal", "salary", "secret", "ssn", "street",
-    "surname", "swift", "token", "vat", "zip",
-];
-
-/// Parts of names of columns that hold money.
-const MONEY_WORDS: [&str; 12] = [
-    "amount", "balance", "cost", "credit", "debit", "discount", "fee", "price", "salary", "subtotal", "tax", "total",
-];
 
 /// The TOML text of bindings for these tables, all tables if none are named.
 ///
@@ -102,7 +89,8 @@ fn drafts(engine: Engine, tables: Vec<Table>) -> Vec<Draft> {
         let known: Vec<&Table> =
             drafts.iter().filter(|draft| !matches!(draft.tenancy, Guess::Unknown)).map(|draft| &draft.table).collect();
         let next = drafts.iter().enumerate().find_map(|(at, draft)| {
-            let parent = matches!(draft.tenancy, Guess::Unknown).then(|| through(engine, &draft.table, &known)).flatten()?;
+            let parent =
+                matches!(draft.tenancy, Guess::Unknown).then(|| through(engine, &draft.table, &known)).flatten()?;
             Some((at, parent))
         });
         let Some((at, parent)) = next else { return drafts };
@@ -151,6 +139,10 @@ fn tenant_column(table: &Table, key: &[String]) -> Option<String> {
     };
     let rank = |column: &TableColumn| {
         let name = snake(&column.name);
+        if matches!(name.as_str(), "company" | "account") {
+            // Here these are more often somebody's address or a number than a reference.
+            return None;
+        }
         let name = name.strip_suffix("_id").or_else(|| name.strip_suffix("_name")).unwrap_or(&name).to_owned();
         TENANT_WORDS.iter().position(|word| name == *word || name.ends_with(&format!("_{word}")))
     };
@@ -173,59 +165,6 @@ fn logical(table: &Table, key: &[String]) -> BTreeMap<String, String> {
     names
 }
 
-/// The name, or the name with a number if it is taken.
-fn unused(taken: &mut BTreeSet<String>, name: String) -> String {
-    let mut free = name.clone();
-    let mut n = 2_u32;
-    while !taken.insert(free.clone()) {
-        free = format!("{name}_{n}");
-        n += 1;
-    }
-    free
-}
-
-/// `InvoiceLine`, `invoice-line` and `Invoice Line` as `invoice_line`.
-fn snake(name: &str) -> String {
-    let chars: Vec<char> = name.chars().collect();
-    let mut out = String::new();
-    for (at, c) in chars.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|i| chars.get(i));
-        let after = chars.get(at + 1);
-        let begins = c.is_ascii_uppercase()
-            && (before.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                || before.is_some_and(char::is_ascii_uppercase) && after.is_some_and(char::is_ascii_lowercase));
-        if begins && !out.ends_with('_') {
-            out.push('_');
-        }
-        if c.is_ascii_alphanumeric() {
-            out.push(c.to_ascii_lowercase());
-        } else if !out.ends_with('_') && !out.is_empty() {
-            out.push('_');
-        }
-    }
-    let out = out.trim_end_matches('_');
-    match out.chars().next() {
-        None => "column".to_owned(),
-        Some(first) if first.is_ascii_digit() => format!("c_{out}"),
-        Some(_) => out.to_owned(),
-    }
-}
-
-fn plural(name: &str) -> String {
-    if name.ends_with('s') {
-        return name.to_owned();
-    }
-    match name.strip_suffix('y') {
-        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
-        _ => format!("{name}s"),
-    }
-}
-
-/// Whether one of the name's parts is one of these words.
-fn says(name: &str, words: &[&str]) -> bool {
-    snake(name).split('_').any(|part| words.contains(&part))
-}
-
 impl Draft {
     fn text(&self, target: &Target, schema: Option<&str>, all: &[Self]) -> String {
         let mut out = format!("[resource.{}]\n", self.resource);
@@ -246,7 +185,11 @@ impl Draft {
         }
         match &self.tenancy {
             Guess::Column(column) => {
-                line("tenant", &format!("{{ column = {} }}", quoted(&self.name(column))), "a guess: check whose rows these are");
+                line(
+                    "tenant",
+                    &format!("{{ column = {} }}", quoted(&self.name(column))),
+                    "a guess: check whose rows these are",
+                );
             }
             Guess::Through(key) => line("tenant", &self.through(key, target.engine, all), ""),
             Guess::Unknown => line(
@@ -255,7 +198,11 @@ impl Draft {
                 "fill in: column, through a parent, schema, database, or \"shared\" for reference data",
             ),
         }
-        line("class", "\"ordinary\"", "or rebuildable, ledger, payment, tax, security, secret: what may be applied by itself");
+        line(
+            "class",
+            "\"ordinary\"",
+            "or rebuildable, ledger, payment, tax, security, secret: what may be applied by itself",
+        );
         out.push_str(&self.triggers());
         out.push_str(&self.cascades(target.engine, all));
         out.push_str(&format!("\n[resource.{}.columns]\n", self.resource));
@@ -321,7 +268,10 @@ impl Draft {
             return String::new();
         }
         let names: Vec<String> = names.into_iter().map(quoted).collect();
-        format!("# cascades = [{}]  # a delete here takes these rows along; listed, they are planned too\n", names.join(", "))
+        format!(
+            "# cascades = [{}]  # a delete here takes these rows along; listed, they are planned too\n",
+            names.join(", ")
+        )
     }
 
     fn column(&self, column: &TableColumn, width: usize) -> String {
@@ -360,42 +310,10 @@ impl Draft {
     }
 }
 
-/// A TOML string.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::introspect::tests::database;
     use super::*;
-
-    #[test]
-    fn names_become_snake_case_and_plural() {
-        for (name, expect) in [
-            ("InvoiceLine", "invoice_line"),
-            ("invoice line", "invoice_line"),
-            ("HTTPServer", "http_server"),
-            ("BillingPostalCode2", "billing_postal_code2"),
-            ("2nd", "c_2nd"),
-            ("größe", "gr_e"),
-            ("§", "column"),
-            ("a\n[resource.x]", "a_resource_x"),
-        ] {
-            assert_eq!(snake(name), expect);
-        }
-        assert_eq!((plural("category"), plural("day"), plural("status")), ("categories".into(), "days".into(), "status".into()));
-    }
 
     #[tokio::test]
     async fn a_schema_becomes_a_binding() {

@@ -116,7 +116,12 @@ pub fn bound_tables(resources: &[Resolved], allowed: &BTreeMap<String, Allow>) -
             }
         }
     }
-    tables.into_values().collect()
+    let mut tables: Vec<BoundTable> = tables.into_values().collect();
+    for table in &mut tables {
+        // A right to update some column is a right to lock.
+        table.locks = table.locks.take().filter(|_| table.updates.is_empty());
+    }
+    tables
 }
 
 /// Prepares a target: our own tables, its identity, and the roles. Does nothing twice.
@@ -150,7 +155,11 @@ async fn init_on(connection: &mut Connection, target: &Target, options: &Init) -
     if let Some(format) = read(connection, target, "format", existed).await?.filter(|format| format != FORMAT) {
         return Err(Error::refused(
             Code::TargetUnsafe,
-            format!("database `{}` was prepared by another version of Mendwright (format {})", target.name, show(&format)),
+            format!(
+                "database `{}` was prepared by another version of Mendwright (format {})",
+                target.name,
+                show(&format)
+            ),
         ));
     }
     connection.batch("BEGIN").await?;
@@ -202,42 +211,46 @@ fn statements(engine: Engine, schema: &str, role: Option<&str>, tables: &[BoundT
     sql
 }
 
+/// Our tables: name, columns (`#` is a whole number, `?` may be NULL), and what holds for a row.
+const OWN_TABLES: [(&str, &[&str], &str); 4] = [
+    ("meta", &["key", "value"], "PRIMARY KEY (key)"),
+    ("fence", &["tenant", "relation", "#epoch", "?run", "?#pid", "?backend_start"], "PRIMARY KEY (tenant, relation)"),
+    (
+        "commits",
+        &["digest", "run", "#generation", "tenant", "kind", "#epoch", "#committed_at_us", "#changes", "mac"],
+        "PRIMARY KEY (digest),\n  UNIQUE (run, generation),\n  CHECK (kind IN ('apply', 'rollback'))",
+    ),
+    (
+        "journal",
+        &["run", "#generation", "#seq", "resource", "relation", "action", "key", "before", "after", "mac"],
+        "PRIMARY KEY (run, generation, seq)",
+    ),
+];
+
 fn own_tables(engine: Engine, schema: &str) -> String {
-    let (name, text, number, end, mut sql): (&dyn Fn(&str) -> String, _, _, _, _) = match engine {
-        Engine::Sqlite => (&|name: &str| ident(&format!("mendwright_{name}")), "TEXT", "INTEGER", " STRICT", String::new()),
-        Engine::Postgres => (
-            &|name: &str| Engine::Postgres.table(Some(schema), name),
-            "text",
-            "bigint",
-            "",
-            format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(schema)),
-        ),
+    let (text, number, end) = match engine {
+        Engine::Sqlite => ("TEXT", "INTEGER", " STRICT"),
+        Engine::Postgres => ("text", "bigint", ""),
     };
-    let required = |columns: &[&str], kind: &str| -> String {
-        columns.iter().map(|column| format!("  {column} {kind} NOT NULL,\n")).collect()
+    let mut sql = match engine {
+        Engine::Sqlite => String::new(),
+        Engine::Postgres => format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(schema)),
     };
-    sql.push_str(&format!(
-        "CREATE TABLE IF NOT EXISTS {} (\n  key {text} NOT NULL PRIMARY KEY,\n  value {text} NOT NULL\n){end};\n",
-        name("meta")
-    ));
-    sql.push_str(&format!(
-        "CREATE TABLE IF NOT EXISTS {} (\n{}{}  run {text},\n  pid {number},\n  backend_start {text},\n  PRIMARY KEY (tenant, relation)\n){end};\n",
-        name("fence"),
-        required(&["tenant", "relation"], text),
-        required(&["epoch"], number),
-    ));
-    sql.push_str(&format!(
-        "CREATE TABLE IF NOT EXISTS {} (\n  digest {text} NOT NULL PRIMARY KEY,\n{}{}  kind {text} NOT NULL CHECK (kind IN ('apply', 'rollback')),\n  UNIQUE (run, generation)\n){end};\n",
-        name("commits"),
-        required(&["run", "tenant", "mac"], text),
-        required(&["generation", "epoch", "committed_at_us", "changes"], number),
-    ));
-    sql.push_str(&format!(
-        "CREATE TABLE IF NOT EXISTS {} (\n{}{}  PRIMARY KEY (run, generation, seq)\n){end};\n",
-        name("journal"),
-        required(&["run", "resource", "relation", "action", "key", "before", "after", "mac"], text),
-        required(&["generation", "seq"], number),
-    ));
+    for (table, columns, rules) in OWN_TABLES {
+        let name = match engine {
+            Engine::Sqlite => ident(&format!("mendwright_{table}")),
+            Engine::Postgres => engine.table(Some(schema), table),
+        };
+        let columns: String = columns
+            .iter()
+            .map(|column| {
+                let null = if column.starts_with('?') { "" } else { " NOT NULL" };
+                let kind = if column.contains('#') { number } else { text };
+                format!("  {} {kind}{null},\n", column.trim_start_matches(['?', '#']))
+            })
+            .collect();
+        sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {name} (\n{columns}  {rules}\n){end};\n"));
+    }
     sql
 }
 
@@ -336,7 +349,8 @@ async fn warnings(connection: &mut Connection, target: &Target, tables: &[BoundT
     }
     let role = role_facts(connection).await?;
     if role.superuser {
-        warnings.push(format!("`{}` is a superuser: no grant and no policy limits it; use it for init only", role.name));
+        warnings
+            .push(format!("`{}` is a superuser: no grant and no policy limits it; use it for init only", role.name));
     } else if role.bypasses {
         warnings.push(format!("`{}` has BYPASSRLS: no row policy limits it; use it for init only", role.name));
     }
@@ -463,7 +477,7 @@ mod tests {
         assert_eq!(tables[0].locks.as_deref(), Some("id"), "a line's invoice is locked while the line is written");
         assert!(tables[0].updates.is_empty() && tables[1].updates.contains("q") && tables[1].deletes);
         let sql = init_sql(Engine::Postgres, "mendwright", Some(ROLE_REPAIR), &tables);
-        assert!(sql.contains("GRANT UPDATE (\"id\", \"q\"), DELETE ON \"l\" TO \"mendwright_repair\""), "{sql}");
+        assert!(sql.contains("GRANT UPDATE (\"q\"), DELETE ON \"l\" TO \"mendwright_repair\""), "{sql}");
         assert!(sql.contains("GRANT UPDATE (\"id\") ON \"i\""), "{sql}");
         assert!(!sql.contains("GRANT INSERT ON \"l\""));
         let reads = bound_tables(&resolved, &BTreeMap::new());

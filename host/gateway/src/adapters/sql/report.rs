@@ -178,11 +178,7 @@ async fn unreadable(connection: &mut Connection, resolved: &Resolved) -> Result<
 ///
 /// # Errors
 /// What the binding check refuses for reading; the target's own errors.
-pub async fn tenants(
-    target: &Target,
-    resource: &Resource,
-    all: &BTreeMap<String, Resource>,
-) -> Result<Vec<String>> {
+pub async fn tenants(target: &Target, resource: &Resource, all: &BTreeMap<String, Resource>) -> Result<Vec<String>> {
     match &resource.tenancy {
         Tenancy::Database(only) => return Ok(vec![only.clone()]),
         Tenancy::Shared => return Ok(Vec::new()),
@@ -269,8 +265,10 @@ mod tests {
 
     #[tokio::test]
     async fn tenants_may_be_numbers_or_one_or_nobody() {
-        let (_directory, target) =
-            database("CREATE TABLE t (id INTEGER PRIMARY KEY, org INT); INSERT INTO t VALUES (1, 10), (2, 9), (3, 'x')").await;
+        let (_directory, target) = database(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, org INT); INSERT INTO t VALUES (1, 10), (2, 9), (3, 'x')",
+        )
+        .await;
         let all = resources(&["t t id | org | id org", "d t id | @acme | id org", "s t id | shared | id org"]);
         assert_eq!(tenants(&target, &all["t"], &all).await.unwrap(), ["10", "9"]);
         assert_eq!(tenants(&target, &all["d"], &all).await.unwrap(), ["acme"]);

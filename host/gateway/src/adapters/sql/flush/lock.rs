@@ -88,7 +88,7 @@ pub(super) async fn same_bindings(connection: &mut Connection, flush: &Flush<'_>
 
 /// Every row that the job read of such a resource is still as it was read.
 pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]) -> Result<()> {
-    for read in reads {
+    for (n, read) in reads.iter().enumerate() {
         let sql = match read.complete {
             true => read.sql.clone(),
             false => format!("{} LIMIT {}", read.sql, read.rows),
@@ -99,7 +99,7 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
                 connection.rows(&sql, read.args.clone()).await?.iter().for_each(|row| hash_row(&mut hash, row));
                 hash
             }
-            Engine::Postgres => hash_by_cursor(connection, &sql, read.args.clone()).await?,
+            Engine::Postgres => hash_by_cursor(connection, &format!("mendwright_reads_{n}"), &sql, read.args.clone()).await?,
         };
         if <[u8; 32]>::from(hash.finalize()) != read.hash {
             return Err(Error::refused(
@@ -113,17 +113,18 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
 
 /// A large result is never streamed inside a flush: a host that stops in the middle of one cannot be
 /// ended by its fence.
-async fn hash_by_cursor(connection: &mut Connection, sql: &str, args: Vec<Arg>) -> Result<Sha256> {
+/// Each cursor has a name of its own: the driver remembers a statement's columns by its text.
+async fn hash_by_cursor(connection: &mut Connection, name: &str, sql: &str, args: Vec<Arg>) -> Result<Sha256> {
     let mut hash = Sha256::new();
-    connection.execute(&format!("DECLARE mendwright_reads NO SCROLL CURSOR FOR {sql}"), args).await?;
+    connection.execute(&format!("DECLARE {name} NO SCROLL CURSOR FOR {sql}"), args).await?;
     loop {
-        let page = connection.rows("FETCH FORWARD 1000 FROM mendwright_reads", vec![]).await?;
+        let page = connection.rows(&format!("FETCH FORWARD 1000 FROM {name}"), vec![]).await?;
         if page.is_empty() {
             break;
         }
         page.iter().for_each(|row| hash_row(&mut hash, row));
     }
-    connection.batch("CLOSE mendwright_reads").await?;
+    connection.batch(&format!("CLOSE {name}")).await?;
     Ok(hash)
 }
 

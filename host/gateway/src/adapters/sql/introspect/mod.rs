@@ -13,8 +13,6 @@ pub(crate) mod kinds;
 mod postgres;
 mod sqlite;
 #[cfg(test)]
-mod pg_scratch;
-#[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
