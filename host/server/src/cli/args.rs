@@ -1,0 +1,93 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cli::{completions, config, database, explain, job, patch, resource, run};
+
+/// Repairs production data with code that you can trust before it runs.
+#[derive(Debug, Parser)]
+#[command(name = "mendwright", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "A first look:  mendwright run plan JOB --tenant TENANT    (it changes nothing)")]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// The configuration; else $MENDWRIGHT_CONFIG, else the nearest mendwright.toml upwards.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Results and errors as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colours. `auto`: on a terminal, unless $NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// No progress and no notes; results and errors only.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// How Mendwright's own log is written to stderr; $MENDWRIGHT_LOG says how much (default: warn).
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// When to write colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Whatever is at the other end.
+    Always,
+    /// In no case.
+    Never,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plan a repair, look at it, apply it, undo it.
+    #[command(subcommand)]
+    Run(run::Verb),
+    /// Short for `run plan`.
+    Plan(run::plan::Args),
+    /// Short for `run apply`.
+    Apply(run::apply::Args),
+    /// Short for `run rollback`.
+    Undo(run::rollback::Args),
+    /// Plan the UPDATE that you would run by hand: job patch_rows with a CSV, or --set and --where.
+    Patch(patch::Args),
+    /// The jobs: which there are, what they may do, how they are built.
+    #[command(subcommand)]
+    Job(job::Verb),
+    /// The tables that jobs may know of.
+    #[command(subcommand)]
+    Resource(resource::Verb),
+    /// The databases that may be repaired.
+    #[command(subcommand)]
+    Database(database::Verb),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// What an error code means and what to do; offline.
+    Explain(explain::Args),
+    /// A completion script for your shell.
+    Completions(completions::Args),
+}

@@ -1,0 +1,82 @@
+//! What every command gets: the options, the environment, where its words go; and what it may open.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mendwright_store::{RunRecord, Store};
+
+use crate::cli::args::Global;
+use crate::cli::out::Out;
+use crate::cli::{clock, problem};
+use crate::config::{Config, Env, Location, locate};
+use crate::engine::Host;
+use crate::view::problem::Problem;
+use mendwright_core::code::Code;
+
+/// Variables that hold who typed; the first that is set counts.
+const USER_VARIABLES: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
+
+/// What a command works with.
+pub(super) struct Context {
+    pub(super) global: Global,
+    pub(super) env: Env,
+    pub(super) out: Out,
+    /// Whether a target may be committing: then the first Control-C waits.
+    committing: AtomicBool,
+}
+
+impl Context {
+    pub(super) fn new(global: Global, env: Env) -> Self {
+        let out = Out::new(&global, &env);
+        Self { global, env, out, committing: AtomicBool::new(false) }
+    }
+
+    /// The configuration, read and checked.
+    pub(super) fn config(&self) -> Result<Config, Problem> {
+        let here = std::env::current_dir()
+            .map_err(|error| Problem::new(Code::Io, format!("the working directory cannot be read: {error}")))?;
+        self.config_from(&here)
+    }
+
+    fn config_from(&self, here: &Path) -> Result<Config, Problem> {
+        let path = locate(self.global.config.as_deref(), &self.env, here).map_err(problem::diagnostic)?;
+        Config::load(&path).map_err(problem::diagnostics)
+    }
+
+    /// Everything that runs need. What a dead process left half done is finished first.
+    pub(super) async fn host(&self) -> Result<Host, Problem> {
+        Host::open(self.config()?, self.env.clone()).await
+    }
+
+    /// The control store alone, for commands that only look.
+    pub(super) async fn store(&self, config: &Config) -> Result<Store, Problem> {
+        let location = config.control.url.location(&self.env).map_err(problem::diagnostic)?;
+        match location {
+            Location::Sqlite(path) => Store::open_file(&path, clock::now_us()).await.map_err(problem::store),
+            Location::Postgres(_) => {
+                let message = "the control store is a SQLite file for now: `url = \"sqlite:PATH\"` under [control]";
+                Err(Problem::new(Code::ConfigValue, message).next("mendwright config check", "after the correction"))
+            }
+        }
+    }
+
+    /// The run that a person means.
+    pub(super) async fn find(&self, store: &Store, reference: &str) -> Result<RunRecord, Problem> {
+        store.find(reference).await.map_err(problem::store)
+    }
+
+    /// Who types: `person:alice`.
+    pub(super) fn person(&self) -> String {
+        let name = USER_VARIABLES.iter().find_map(|name| self.env.get(name));
+        format!("person:{}", name.as_deref().unwrap_or("unknown"))
+    }
+
+    /// From here on a target may be committing.
+    pub(super) fn begin_commit(&self) {
+        self.committing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_committing(&self) -> bool {
+        self.committing.load(Ordering::Relaxed)
+    }
+}

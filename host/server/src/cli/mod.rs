@@ -1,0 +1,84 @@
+//! The command line: one verb, one file.
+//!
+//! **Invariants**: results go to stdout, progress and errors to stderr; an exit code follows from a
+//! code or a state, never from words; nothing is asked without a terminal; a command opens only what
+//! it needs.
+//!
+//! In reading order: [`args`]: what can be typed; `context`: what every command gets; `out`: where
+//! its words go; `runtime`: how a command runs and is interrupted; then the verbs.
+
+pub mod args;
+mod clock;
+mod completions;
+mod config;
+mod context;
+mod database;
+mod explain;
+mod job;
+mod logging;
+mod out;
+mod patch;
+mod problem;
+mod progress;
+mod prompt;
+mod resource;
+mod run;
+mod runtime;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::args::{Cli, Command};
+use crate::cli::context::Context;
+use crate::config::env::Env;
+use crate::view::problem::{Exit, Problem};
+
+/// How a command ends.
+type Done = Result<Exit, Problem>;
+
+/// Runs what was typed; the answer is the process's exit code.
+pub fn main(typed: impl IntoIterator<Item = OsString>, env: Env) -> u8 {
+    let cli = match Cli::try_parse_from(typed) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).number(),
+    };
+    let context = Context::new(cli.global, env);
+    logging::start(&context);
+    let exit = dispatch(&context, cli.command).unwrap_or_else(|problem| {
+        context.out.problem(&problem);
+        problem.exit()
+    });
+    exit.number()
+}
+
+/// Help that was asked for is a result; everything else that clap says is an error.
+fn usage(error: &clap::Error) -> Exit {
+    // Nobody is left to be told where even this cannot be written.
+    let _ = error.print();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: all but these two are errors")]
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+fn dispatch(context: &Context, command: Command) -> Done {
+    match command {
+        Command::Config(verb) => config::dispatch(context, verb),
+        Command::Database(verb) => database::dispatch(context, verb),
+        Command::Resource(verb) => resource::dispatch(context, verb),
+        Command::Job(verb) => job::dispatch(context, verb),
+        Command::Run(verb) => run::dispatch(context, verb),
+        Command::Plan(args) => run::dispatch(context, run::Verb::Plan(args)),
+        Command::Apply(args) => run::dispatch(context, run::Verb::Apply(args)),
+        Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),
+        Command::Patch(args) => runtime::block_on(context, patch::run(context, args)),
+        Command::Explain(args) => explain::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests;
