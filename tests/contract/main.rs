@@ -3,5 +3,9 @@
 
 #![cfg(unix)]
 
+mod crash;
+mod p3_used_once;
+mod p6_undo;
+mod shop;
 mod story;
 mod world;

@@ -122,7 +122,8 @@ impl World {
             }
             Engine::Postgres => Target::Postgres(Cluster::shared().database("chinook").await.unwrap()),
         };
-        let world = Self { engine, directory, target, bindings: chinook_bindings(engine), database_keys: String::new() };
+        let world =
+            Self { engine, directory, target, bindings: chinook_bindings(engine), database_keys: String::new() };
         world.init().await;
         world
     }
@@ -226,7 +227,7 @@ impl World {
         let level = if head.contains("level") { "" } else { "level = 1\n" };
         let manifest = format!(
             "name = \"hostile\"\nversion = \"1.0.0\"\nsummary = \"Attacks.\"\nwit = \"mendwright:repair@0.1.0\"\n\
-             category = \"DATA\"\n{level}{head}\n{requests}\n[finding.FLOOD]\nseverity = \"info\"\nhelp = \"-\"\n"
+             category = \"DATA\"\n{level}{head}\n{requests}\n[finding.flood]\nseverity = \"info\"\nhelp = \"-\"\n"
         );
         self.install_as("hostile", &manifest, Some("{\"type\": \"object\"}"), guests::component("hostile"))
     }
@@ -345,6 +346,7 @@ impl Short for Host {
 }
 
 /// The code of what must not have worked.
+#[track_caller]
 pub(crate) fn code<T>(result: Result<T, Problem>) -> Code {
     match result {
         Ok(_) => panic!("this must not work"),
