@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod crash;
+mod p1_dry_run;
 mod p3_used_once;
 mod p6_undo;
 mod shop;
