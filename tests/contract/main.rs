@@ -5,6 +5,8 @@
 
 mod crash;
 mod p1_dry_run;
+mod p2_apply_equals_plan;
+mod p2_approval;
 mod p3_used_once;
 mod p6_undo;
 mod shop;
