@@ -45,12 +45,12 @@ fn places() -> Vec<(String, bool)> {
 }
 
 /// That target, journal and control store say the same of the run, and nothing is left in flight.
-async fn agree(world: &World, host: &Host, run: RunNumber, state: State, generations: usize, at: &str) {
+async fn agree(world: &World, host: &Host, run: RunNumber, state: State, generations: u64, at: &str) {
     let record = host.store().run(run).await.unwrap();
     assert_eq!(record.state, state, "{:?} {at}", world.engine);
     assert!(host.store().in_flight().await.unwrap().is_empty(), "{at}");
     let (commits, journal) = (own(world.engine, "commits"), own(world.engine, "journal"));
-    let count = |sql: String| async move { world.value(&sql).await.parse::<usize>().unwrap() };
+    let count = |sql: String| async move { world.value(&sql).await.parse::<u64>().unwrap() };
     let of_run = format!("WHERE run = '{}'", record.id);
     let committed = count(format!("SELECT CAST(count(*) AS TEXT) FROM {commits} {of_run}")).await;
     assert_eq!(committed, generations, "{:?} {at}", world.engine);
@@ -94,7 +94,7 @@ async fn dies_at_every_step_of_an_apply(engine: Engine) {
         after.assert_unchanged(&world.dump().await);
         assert!(host.verify(run.number).await.unwrap().verified.differ.is_empty(), "{place}");
         // What was applied across a death can be undone like anything else.
-        assert_eq!(host.undo_all(run.number).await.unwrap().restored as usize, MIXED, "{engine:?} {place}");
+        assert_eq!(host.undo_all(run.number).await.unwrap().restored, MIXED, "{engine:?} {place}");
         before.assert_unchanged(&world.dump().await);
     }
 }
@@ -182,6 +182,58 @@ async fn a_host_killed_while_it_recovers_is_recovered_by_the_next() {
         let host = world.host().await;
         agree(&world, &host, run.number, State::Succeeded, 1, "recovered").await;
     }
+}
+
+/// The target does not answer when the next host begins: the run waits for it, and nobody guesses.
+#[tokio::test]
+async fn a_run_left_in_flight_waits_for_its_target() {
+    let world = shop(Engine::Sqlite).await;
+    let (_, after) = ends(&world).await;
+    let host = world.host().await;
+    let run = host.attack(TENANT, mixed()).await.unwrap();
+    drop(host);
+    let number = run.number.get().to_string();
+    killed(&under_test(&world, Some("after_commit"), &["apply", &number, &prefix(&run)]), "after_commit");
+    let rename = |from: &str, to: &str| {
+        for ending in ["", "-wal", "-shm"] {
+            let path = |name: &str| world.directory().join(format!("{name}{ending}"));
+            if path(from).exists() {
+                std::fs::rename(path(from), path(to)).unwrap();
+            }
+        }
+    };
+    rename("target.db", "away.db");
+    let host = world.host().await;
+    assert_eq!(host.store().run(run.number).await.unwrap().state, State::Applying);
+    assert!(host.confirm(&run).await.is_err(), "and is not begun a second time");
+    drop(host);
+    rename("away.db", "target.db");
+    let host = world.host().await;
+    agree(&world, &host, run.number, State::Succeeded, 1, "the target is back").await;
+    after.assert_unchanged(&world.dump().await);
+}
+
+/// The target was restored from a backup behind our back: what the control store knows to be committed
+/// is not there, and only a person may go on.
+#[tokio::test]
+async fn a_target_that_lost_a_commit_is_diverged_and_left_alone() {
+    let world = shop(Engine::Sqlite).await;
+    let host = world.host().await;
+    let run = host.attack(TENANT, mixed()).await.unwrap();
+    drop(host);
+    let backup = world.directory().join("backup.db");
+    world.sql(&format!("VACUUM INTO '{}'", backup.display())).await;
+    let number = run.number.get().to_string();
+    killed(&under_test(&world, Some("before_read_back"), &["apply", &number, &prefix(&run)]), "before_read_back");
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.directory().join(format!("target.db{ending}")));
+    }
+    std::fs::rename(&backup, world.directory().join("target.db")).unwrap();
+    let restored = world.dump_everything().await;
+    let host = world.host().await;
+    assert_eq!(host.store().run(run.number).await.unwrap().state, State::Diverged);
+    assert!(host.confirm(&run).await.is_err() && host.undo_all(run.number).await.is_err());
+    restored.assert_unchanged(&world.dump_everything().await);
 }
 
 /// Dies at every point of the gateway that an apply or an undo passes: none is left out.

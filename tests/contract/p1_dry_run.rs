@@ -1,5 +1,7 @@
 //! P1: *a dry run changes nothing*, and nobody waits for it.
 
+#![expect(clippy::disallowed_methods, reason = "measures how long an application waits")]
+
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -197,7 +199,7 @@ async fn a_schema_change_does_not_wait_for_a_dry_run_and_nobody_waits_behind_it(
     altered.unwrap();
     written.unwrap();
     // The dry run held them for no longer than it may; the rest is a slow machine's.
-    assert!(start.elapsed() < Duration::from_millis(LOCK_MS_MAX * 10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(LOCK_MS_MAX * 20), "{:?}", start.elapsed());
     let altered = world.dump_everything().await;
     let problem = held.let_go().await.unwrap_err();
     assert_eq!(problem.code, Code::LockWait, "{problem:?}");

@@ -161,7 +161,7 @@ async fn new_damage_is_left_for_the_next_plan_and_a_new_line_drifts_its_own_invo
             .await;
         world.sql(&format!("UPDATE {invoice} SET {total} = 99.5 WHERE {id} = {clean}")).await;
         let applied = host.confirm(&run).await.unwrap();
-        assert_eq!((&applied.problem, applied.changes as usize), (&None, planned.len()), "{engine:?}");
+        assert_eq!((&applied.problem, applied.changes), (&None, planned.len() as u64), "{engine:?}");
         let next = host.plan_of("reconcile_invoices", "Germany", json!({})).await.unwrap();
         let next_lines = lines(&host.changes(next.number).await);
         if applied.left_for_next.is_empty() {
@@ -208,10 +208,7 @@ async fn a_row_that_is_edited_during_the_flush_drifts() {
                     let edit = "BEGIN; UPDATE article SET price = 8.5 WHERE id = 3";
                     sqlx::raw_sql(edit).execute(&mut app).await.unwrap();
                     let wait = async {
-                        let waits = "SELECT count(*)::text FROM pg_locks WHERE NOT granted";
-                        while world.value(waits).await == "0" {
-                            tokio::task::yield_now().await;
-                        }
+                        until_somebody_waits(&world).await;
                         sqlx::raw_sql("COMMIT").execute(&mut app).await.unwrap();
                     };
                     tokio::join!(host.confirm(&run), wait).0
@@ -225,6 +222,15 @@ async fn a_row_that_is_edited_during_the_flush_drifts() {
             "0"
         );
         assert_eq!(world.value("SELECT CAST(count(*) AS TEXT) FROM article WHERE price = 8.5").await, "1");
+    }
+}
+
+/// In this database: the tests share a server.
+async fn until_somebody_waits(world: &World) {
+    let waits = "SELECT count(*)::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+         WHERE NOT l.granted AND a.datname = current_database()";
+    while world.value(waits).await == "0" {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -316,11 +322,42 @@ async fn an_honest_plan_is_applied_exactly() {
         let run = host.attack(TENANT, params).await.unwrap();
         let planned = host.changes(run.number).await;
         let applied = host.confirm(&run).await.unwrap();
-        assert_eq!((applied.problem, applied.changes as usize), (None, planned.len()), "{engine:?}");
-        assert_eq!(host.verify(run.number).await.unwrap().verified.held as usize, planned.len());
+        assert_eq!((applied.problem, applied.changes), (None, planned.len() as u64), "{engine:?}");
+        assert_eq!(host.verify(run.number).await.unwrap().verified.held, planned.len() as u64);
         let row = "SELECT name || '|' || note FROM article WHERE id = 1";
         assert_eq!(world.value(row).await, "lamp, brass|new", "{engine:?}");
         assert_eq!(world.value("SELECT CAST(count(*) AS TEXT) FROM article WHERE id = 5").await, "0");
         assert_eq!(world.value("SELECT tenant FROM article WHERE id = 100").await, TENANT);
     }
+}
+
+/// A ledger's rows that the job read and does not write must still be so when it is flushed.
+#[tokio::test]
+async fn a_line_that_was_read_and_changes_during_the_flush_drifts() {
+    let world = World::chinook(Engine::Postgres).await;
+    drop(break_books(&world, Engine::Postgres).await);
+    world.install("reconcile_invoices");
+    let host = world.host().await;
+    let run = host.plan_of("reconcile_invoices", "Germany", json!({})).await.unwrap();
+    let planned: Vec<String> = host.changes(run.number).await.iter().map(|change| change.key_text()).collect();
+    let clean = world
+        .value(&format!(
+            "SELECT min(invoice_line_id)::text FROM invoice_line JOIN invoice USING (invoice_id)
+             WHERE billing_country = 'Germany' AND invoice_id NOT IN ({})",
+            planned.join(", ")
+        ))
+        .await;
+    let mut app = <sqlx::PgConnection as sqlx::Connection>::connect(&world.url()).await.unwrap();
+    let edit = format!("BEGIN; UPDATE invoice_line SET quantity = quantity + 5 WHERE invoice_line_id = {clean}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(edit)).execute(&mut app).await.unwrap();
+    let wait = async {
+        until_somebody_waits(&world).await;
+        sqlx::raw_sql("COMMIT").execute(&mut app).await.unwrap();
+    };
+    let both = async { tokio::join!(host.confirm(&run), wait).0.unwrap() };
+    let applied = tokio::time::timeout(std::time::Duration::from_secs(20), both).await.unwrap();
+    assert_eq!(applied.problem.map(|problem| problem.code), Some(Code::ReadsDrifted));
+    assert_eq!((applied.run.state, applied.changes), (State::Drifted, 0));
+    let n = world.value(&format!("SELECT count(*)::text FROM {}", own(Engine::Postgres, "journal"))).await;
+    assert_eq!(n, "0");
 }

@@ -135,7 +135,7 @@ pub(crate) fn mixed() -> Json {
 }
 
 /// How many rows [`mixed`] changes.
-pub(crate) const MIXED: usize = 6;
+pub(crate) const MIXED: u64 = 6;
 
 /// Sets the price of these articles.
 pub(crate) fn prices(attack: &str, rows: &[(i64, &str)]) -> Json {

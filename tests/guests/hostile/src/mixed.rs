@@ -1,5 +1,7 @@
 //! Changes of every kind at once, and a job that tells whatever it reads to whoever listens.
 
+use std::io::Write as _;
+
 use crate::bindings::mendwright::repair::run;
 use crate::bindings::mendwright::repair::table_writes::{self, Removal};
 use crate::bindings::mendwright::repair::tables;
@@ -35,11 +37,11 @@ pub(crate) fn mixed(run: &Run) -> Outcome {
 /// Reads a cell and says it in every word that a job has; then writes it into its own row.
 pub(crate) fn gossip(run: &Run) -> Outcome {
     let (table, column) = (run.params.table(), run.params.column());
-    let rows = say("get", tables::get(&table, &[run.params.key()], &[column.clone()]));
+    let rows = say("get", tables::get(&table, &[run.params.key()], std::slice::from_ref(&column)));
     let said = format!("{rows:?}");
     tell(&said);
-    println!("{said}");
-    eprintln!("{said}");
+    let _ = writeln!(std::io::stdout(), "{said}");
+    let _ = writeln!(std::io::stderr(), "{said}");
     let _ = run::report_finding(&Finding {
         code: "flood".to_owned(),
         severity: Severity::Info,
@@ -47,12 +49,8 @@ pub(crate) fn gossip(run: &Run) -> Outcome {
         key: run.params.key(),
         message: said.clone(),
     });
-    let _ = run::report_check(&Check {
-        name: said.clone(),
-        passed: true,
-        expected: said.clone(),
-        actual: said.clone(),
-    });
+    let _ =
+        run::report_check(&Check { name: said.clone(), passed: true, expected: said.clone(), actual: said.clone() });
     let mut change = crate::params::change(run.params.key(), &column, Value::Null);
     change.reason = said.clone();
     if let Some(cell) = change.cells.first_mut() {
