@@ -47,6 +47,8 @@ pub struct Session {
     meter: Arc<Meter>,
     sources: BTreeMap<String, Source>,
     tables: BTreeMap<String, Table>,
+    /// Optional tables that this run does without.
+    absent: BTreeSet<String>,
     /// Every resource that a statement may name, by the operator's name.
     resources: BTreeMap<String, Arc<Resolved>>,
     overlay: Overlay,
@@ -83,6 +85,7 @@ impl Session {
             meter,
             sources: BTreeMap::new(),
             tables: BTreeMap::new(),
+            absent: authority.absent().clone(),
             resources: BTreeMap::new(),
             overlay: Overlay::default(),
             scans: BTreeMap::new(),

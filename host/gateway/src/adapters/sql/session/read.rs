@@ -75,14 +75,14 @@ impl Session {
     }
 
     pub(super) fn describe_table(&mut self, table: &str) -> Result<Vec<ColumnInfo>, Refusal> {
-        match self.tables.get(table) {
-            Some(table) => Ok(table.describe()),
-            None => Err(refuse(
+        if self.absent.contains(table) {
+            return Err(refuse(
                 RefusalKind::NotFound,
                 Code::TableDenied,
-                "there is no such table for this run",
-            )),
+                format!("`{table}` is optional, and the operator did not grant it"),
+            ));
         }
+        self.table(table).map(|table| table.describe())
     }
 
     pub(super) fn note_columns(&mut self, table: &Table, columns: &[String]) {
