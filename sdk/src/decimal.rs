@@ -33,6 +33,9 @@ pub trait DecimalExt: Sized {
 
 impl DecimalExt for Decimal {
     fn exact_add(self, other: Self) -> Option<Self> {
+        if self.is_zero() {
+            return Some(other);
+        }
         if let (Some(a), Some(b), true) = (small(self), small(other), self.scale() == other.scale())
             && let Some(sum) = a.checked_add(b)
         {

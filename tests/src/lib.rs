@@ -10,10 +10,12 @@
 //! - [`books`]: its invoices, and what is right about them;
 //! - [`damage`]: ten realistic faults, chosen by a seed, the same on both engines;
 //! - [`dump`]: what "the target did not change" means;
-//! - [`guests`]: the components that tests run, built from source.
+//! - [`guests`]: the components that tests run, built from source;
+//! - [`bench`]: what the benches stand on.
 
 #![cfg(unix)]
 
+pub mod bench;
 pub mod books;
 pub mod chinook;
 pub mod damage;

@@ -10,18 +10,21 @@ pub(super) fn diagnostic(found: Diagnostic) -> Problem {
     diagnostics(found.into())
 }
 
-/// All errors of such a file.
+/// All errors of such a file. A help that is a command becomes the next thing to type.
 pub(super) fn diagnostics(found: Diagnostics) -> Problem {
     let first = found.first();
     let mut problem = Problem::new(first.code, first.message.clone());
     let text = found.to_string();
+    let is_command = |line: &&str| line.trim_start().starts_with("= help: mendwright ");
     // The first line says the code and the message once more.
-    let rest: Vec<&str> = text.lines().skip(1).collect();
+    let rest: Vec<&str> = text.lines().skip(1).filter(|line| !is_command(line)).collect();
     if !rest.is_empty() {
-        problem = problem.detail(rest.join("\n"));
+        // Without a place there is no margin that the signs would stand at.
+        let rest = rest.join("\n");
+        problem = problem.detail(if first.place.is_none() { rest.replace("    = ", "") } else { rest });
     }
-    let help = found.iter().find_map(|diagnostic| diagnostic.help.clone().filter(|help| help.starts_with("mendwright ")));
-    match help {
+    let command = found.iter().find_map(|diagnostic| diagnostic.help.as_deref().filter(|h| h.starts_with("mendwright ")));
+    match command {
         Some(command) => problem.next(command, ""),
         None if is_configuration(first.code) => problem.next("mendwright config check", "after the correction"),
         None => problem,
@@ -65,7 +68,16 @@ pub(super) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> 
     Problem::new(Code::Io, format!("{} cannot be {what}: {error}", path.display()))
 }
 
-/// A hint that is a command becomes the next thing to type; any other is a line of detail.
+/// A hint that is a command becomes the next thing to type; any other is a line of detail, and the
+/// command that it quotes is the next thing to type.
 fn hinted(problem: Problem, hint: &str) -> Problem {
-    if hint.starts_with("mendwright ") { problem.next(hint, "") } else { problem.detail(hint) }
+    if hint.starts_with("mendwright ") {
+        return problem.next(hint, "");
+    }
+    let quoted = hint.split('`').find(|part| part.starts_with("mendwright "));
+    let problem = problem.detail(hint);
+    match quoted {
+        Some(command) => problem.next(command, ""),
+        None => problem,
+    }
 }

@@ -161,7 +161,7 @@ fn write_schema(context: &Context, dir: &Path, crate_manifest: &Path) -> Result<
     }
     context.out.note(&format!("Writing {} from the job's parameters …", dir.join(PARAMS_FILE).display()));
     let mut cargo = cargo(context, "test", crate_manifest);
-    cargo.args(["--quiet", "--lib", SCHEMA_TEST]).env(SCHEMA_VARIABLE, "1").stdout(Stdio::null());
+    cargo.args(["--lib", SCHEMA_TEST]).env(SCHEMA_VARIABLE, "1").stdout(Stdio::null());
     let status = cargo.status();
     if !status.is_ok_and(|status| status.success()) {
         let message = "the schema of the job's parameters could not be written; cargo says above why";

@@ -99,6 +99,8 @@ fn amount(n: u64, unit: &str) -> String {
         [("bytes", "GiB", 1 << 30), ("bytes", "MiB", 1 << 20), ("bytes", "KiB", 1 << 10), ("ms", "s", 1_000)];
     let larger = UNITS.into_iter().find(|(of, _, size)| *of == unit && n >= *size && n.is_multiple_of(*size));
     let (n, unit) = larger.map_or((n, unit), |(_, name, size)| (n / size, name));
+    // `fuel 10,000 fuel` and `rows_read 10,000 rows` say it twice.
+    let unit = if matches!(unit, "fuel" | "rows") { "" } else { unit };
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -118,7 +120,7 @@ fn params(schema: &Value) -> Vec<ParamRow> {
     properties
         .map(|(name, property)| {
             let takes = takes(schema, property);
-            let usual = property.get("default").filter(|value| !value.is_null()).map(|value| match value {
+            let usual = property.get("default").filter(|value| !value.is_null() && !value.is_object()).map(|value| match value {
                 Value::String(text) => format!("({text})"),
                 other => format!("({other})"),
             });
@@ -195,12 +197,12 @@ mod tests {
     #[test]
     fn amounts_are_told_in_the_largest_unit_that_is_exact() {
         for (n, unit, expect) in [
-            (2_000_000_000, "", "2,000,000,000"),
+            (2_000_000_000, "fuel", "2,000,000,000"),
             (64 << 20, "bytes", "64 MiB"),
             ((64 << 20) + 1, "bytes", "67,108,865 bytes"),
             (60_000, "ms", "60 s"),
             (1_500, "ms", "1,500 ms"),
-            (12, "rows", "12 rows"),
+            (12, "findings", "12 findings"),
         ] {
             assert_eq!(amount(n, unit), expect);
         }

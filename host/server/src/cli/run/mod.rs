@@ -1,11 +1,11 @@
 //! `mendwright run …`: one noun, the run.
 
-pub mod apply;
+pub(super) mod apply;
 mod history;
 mod list;
 mod loaded;
-pub mod plan;
-pub mod rollback;
+pub(super) mod plan;
+pub(super) mod rollback;
 mod show;
 mod sql;
 mod verify;

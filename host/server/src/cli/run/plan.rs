@@ -18,7 +18,7 @@ use crate::engine::{Host, PlanRequest, rfc3339};
 use crate::view::difference::{PlanDifference, plan_difference};
 use crate::view::plan::{Options, Plan, plan};
 use crate::view::problem::{Exit, Problem};
-use crate::view::{Next, json};
+use crate::view::json;
 
 /// Find out what a job would change. Nothing is changed.
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,7 @@ pub struct Args {
 
 /// How a plan is shown and ends.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct Ending {
+pub(in crate::cli) struct Ending {
     /// Every row, and every value at its full length.
     #[arg(long)]
     pub(in crate::cli) full: bool,
@@ -146,10 +146,10 @@ pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: Pl
     let wanted = if ending.full || context.out.is_json() { Wanted::All } else { Wanted::First };
     let loaded = load(host.store(), run.number, wanted).await?;
     let now = rfc3339(host.now_us());
-    show(context, host.config(), &run, loaded, &now, ending.full);
     if let Some(before) = run.parent.filter(|_| !context.out.is_json()) {
         show_difference(context, host.store(), &run, before).await?;
     }
+    show(context, host.config(), &run, loaded, &now, ending.full);
     let has_changes = run.state == State::Planned;
     Ok(if has_changes && ending.detailed_exitcode { Exit::Changes } else { Exit::of_state(run.state) })
 }
@@ -168,7 +168,7 @@ fn show(context: &Context, config: &Config, run: &RunRecord, loaded: Loaded, now
     context.out.result(&plan(context.out.look, &view, &options));
 }
 
-/// After the new plan: in what it differs from the one before.
+/// Before the new plan: in what it differs from the old one.
 async fn show_difference(
     context: &Context,
     store: &Store,
@@ -182,15 +182,14 @@ async fn show_difference(
     };
     let new = all(store, run.number).await?;
     let resources = load(store, run.number, Wanted::No).await?.document.resources;
-    let next: Vec<Next> = Vec::new();
     let difference = PlanDifference {
         old: before.get(),
         new: run.number.get(),
         comparison: &compare(old, new),
         resources: &resources,
-        next: &next,
+        next: &[],
     };
-    context.out.result(&format!("\n{}", plan_difference(context.out.look, &difference)));
+    context.out.result(&format!("{}\n", plan_difference(context.out.look, &difference)));
     Ok(())
 }
 

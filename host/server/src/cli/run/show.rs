@@ -47,7 +47,7 @@ pub struct Args {
 
 /// A plan for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// One document; the same as --json.
     Json,
     /// A header line, then one change a line.

@@ -93,5 +93,8 @@ fn show(context: &Context, host: &Host, verified: VerifiedRun, rows_read: u64) {
         text.push_str(&format!("  {}\n", escape(&verified.summary)));
     }
     context.out.result(&text);
-    context.out.next(&history::next(&verified.run, host.now_us()));
+    let mut next = history::next(&verified.run, host.now_us());
+    // It was just done.
+    next.retain(|hint| !hint.command.starts_with("mendwright run verify"));
+    context.out.next(&next);
 }
