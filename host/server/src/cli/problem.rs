@@ -21,7 +21,7 @@ pub(super) fn diagnostics(found: Diagnostics) -> Problem {
     if !rest.is_empty() {
         // Without a place there is no margin that the signs would stand at.
         let rest = rest.join("\n");
-        problem = problem.detail(if first.place.is_none() { rest.replace("    = ", "") } else { rest });
+        problem = problem.detail(if first.place.is_none() { rest.replace("  = ", "") } else { rest });
     }
     let command = found.iter().find_map(|diagnostic| diagnostic.help.as_deref().filter(|h| h.starts_with("mendwright ")));
     match command {

@@ -120,7 +120,11 @@ async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, err
             let _ = connection.batch("ROLLBACK").await;
             error
         }
-        _ => {
+        Error::Unavailable { .. }
+        | Error::Drifted(_)
+        | Error::CommitUnknown
+        | Error::Diverged(_)
+        | Error::Internal(_) => {
             tracing::warn!(run = flush.run, "the answer to COMMIT was lost");
             Error::CommitUnknown
         }
