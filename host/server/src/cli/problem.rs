@@ -23,7 +23,8 @@ pub(super) fn diagnostics(found: Diagnostics) -> Problem {
         let rest = rest.join("\n");
         problem = problem.detail(if first.place.is_none() { rest.replace("  = ", "") } else { rest });
     }
-    let command = found.iter().find_map(|diagnostic| diagnostic.help.as_deref().filter(|h| h.starts_with("mendwright ")));
+    let command =
+        found.iter().find_map(|diagnostic| diagnostic.help.as_deref().filter(|h| h.starts_with("mendwright ")));
     match command {
         Some(command) => problem.next(command, ""),
         None if is_configuration(first.code) => problem.next("mendwright config check", "after the correction"),

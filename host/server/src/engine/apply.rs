@@ -100,8 +100,11 @@ impl Host {
         match run.state {
             State::Planned => {}
             State::Succeeded | State::RolledBack | State::Verifying | State::RollingBack => {
-                return Err(Problem::new(Code::PlanUsed, format!("the plan of #{number} was applied; a plan is used once"))
-                    .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
+                return Err(Problem::new(
+                    Code::PlanUsed,
+                    format!("the plan of #{number} was applied; a plan is used once"),
+                )
+                .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
             }
             state => {
                 return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
@@ -116,9 +119,8 @@ impl Host {
                 .next(again, "a new plan on today's data"));
         }
         let plan = self.store.verify_plan(run.number).await.map_err(problem::store)?;
-        confirm(&plan.digest, digest_prefix).map_err(|problem| {
-            problem.next(format!("mendwright run show {number}"), "the plan with its digest")
-        })?;
+        confirm(&plan.digest, digest_prefix)
+            .map_err(|problem| problem.next(format!("mendwright run show {number}"), "the plan with its digest"))?;
         if plan.header.outcome.level == Level::Governed && plan.document.rehearsal.passed != Some(true) {
             return Err(Problem::new(
                 Code::RehearsalFailed,
@@ -166,7 +168,10 @@ impl Host {
             Ok(Some(committed)) => Ok(committed.changes),
             Ok(None) => Err(Ended::new(
                 Event::ApplyAbandoned,
-                Problem::new(Code::TargetUnavailable, "the connection was lost before the target committed; nothing was applied"),
+                Problem::new(
+                    Code::TargetUnavailable,
+                    "the connection was lost before the target committed; nothing was applied",
+                ),
             )),
             Err(error) => Err(Ended::new(Event::ApplyAbandoned, problem::gateway(&error))),
         }
@@ -192,9 +197,9 @@ impl Host {
         let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
         let only = plan.header.only.clone();
         if !only.is_empty() {
-            execution.computed.retain(|change| {
-                only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok()
-            });
+            execution
+                .computed
+                .retain(|change| only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok());
         }
         let salt = self.store.salt(run.number).await.map_err(|error| refused(problem::store(error)))?;
         let now = self.bind(ready, run, execution, &salt, only.clone()).map_err(refused)?;
@@ -233,11 +238,8 @@ impl Host {
         let mut changes = Vec::new();
         let mut after = 0;
         loop {
-            let page = self
-                .store
-                .changes(number, &ChangeFilter::default(), after, PAGE)
-                .await
-                .map_err(problem::store)?;
+            let page =
+                self.store.changes(number, &ChangeFilter::default(), after, PAGE).await.map_err(problem::store)?;
             let Some(last) = page.last() else { return Ok(changes) };
             after = last.seq;
             changes.extend(page.into_iter().map(|stored| stored.change));

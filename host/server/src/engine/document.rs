@@ -173,4 +173,3 @@ fn rehearsal_record(rehearsed: &Rehearsed, computed: &Computed, undo_until_us: i
         undo_until: if written.is_empty() { String::new() } else { rfc3339(undo_until_us) },
     }
 }
-

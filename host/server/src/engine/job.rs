@@ -40,13 +40,18 @@ impl Host {
     }
 
     /// What the job may do for this tenant: request ∧ grant, and the strictest of all budgets.
-    pub(super) fn authority(&self, manifest: &Manifest, tenant: &str) -> Result<(Authority, Vec<String>, Budget), Problem> {
+    pub(super) fn authority(
+        &self,
+        manifest: &Manifest,
+        tenant: &str,
+    ) -> Result<(Authority, Vec<String>, Budget), Problem> {
         let grants = self
             .config
             .grants_for(&manifest.name, &manifest.version, tenant)
             .map_err(|error| Problem::new(error.code(), error.to_string()).detail(error.hint()))?;
         let allowed: Vec<Grant> = grants.iter().map(|grant| grant.grant.clone()).collect();
-        let authority = decide(&manifest.requests, &allowed).map_err(|denied| self.denied(&denied, manifest, tenant))?;
+        let authority =
+            decide(&manifest.requests, &allowed).map_err(|denied| self.denied(&denied, manifest, tenant))?;
         let budget = grants
             .iter()
             .fold(manifest.budget.capped_by(&self.config.limits), |budget, grant| budget.capped_by(&grant.limits));

@@ -167,8 +167,11 @@ impl Host {
         }
         changes.sort_by(BoundChange::order);
         let (level, because) = level_of(ready.manifest.level, computed);
-        let bindings: BTreeMap<String, Digest> =
-            computed.bindings.iter().map(|(name, resolved)| (name.clone(), Digest::of_json(resolved.as_ref()))).collect();
+        let bindings: BTreeMap<String, Digest> = computed
+            .bindings
+            .iter()
+            .map(|(name, resolved)| (name.clone(), Digest::of_json(resolved.as_ref())))
+            .collect();
         let stable_reads = computed
             .bindings
             .values()
@@ -223,8 +226,11 @@ pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<
     let name = |change: &mendwright_core::change::Change| format!("{}/{}", change.resource, change.key);
     let mut kept: Vec<String> = Vec::new();
     for wanted in only {
-        let found: Vec<String> =
-            computed.changes().map(name).filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted)).collect();
+        let found: Vec<String> = computed
+            .changes()
+            .map(name)
+            .filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted))
+            .collect();
         match found.as_slice() {
             [] => {
                 return Err(Problem::new(Code::OnlyUnknown, format!("the plan does not change `{wanted}`"))
@@ -249,7 +255,8 @@ fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
         let rows = computed.usage.get(&resource).map_or(0, |usage| usage.rows_of_tenant);
         let share = stats.share(rows);
         if share > limit {
-            let percent = |share: u32| format!("{}.{:02} %", share * 100 / SHARE_WHOLE, share * 100 % SHARE_WHOLE / 100);
+            let percent =
+                |share: u32| format!("{}.{:02} %", share * 100 / SHARE_WHOLE, share * 100 % SHARE_WHOLE / 100);
             return Err(Problem::new(
                 Code::BudgetShareChanged,
                 format!(

@@ -56,11 +56,8 @@ impl Host {
             _ => false,
         };
         let Some(finding) = decide(run.state, holds, abandoned(run)) else { return Ok(()) };
-        let attempt = self
-            .store
-            .take_over(run.number, run.state, run.attempt, time::now_us())
-            .await
-            .map_err(problem::store)?;
+        let attempt =
+            self.store.take_over(run.number, run.state, run.attempt, time::now_us()).await.map_err(problem::store)?;
         let run = self.store.run(run.number).await.map_err(problem::store)?;
         let note = "a process died here; the target's journal was asked";
         match finding {

@@ -178,7 +178,10 @@ impl Host {
         let outcome = match repair::undo_apply(context, preview, &identity).await {
             Err(GatewayError::CommitUnknown) => match repair::committed(context, generation(run) + 1).await {
                 Ok(Some(committed)) => Ok(committed.changes),
-                Ok(None) => Err(GatewayError::unavailable(Code::TargetUnavailable, "the connection was lost before the target committed")),
+                Ok(None) => Err(GatewayError::unavailable(
+                    Code::TargetUnavailable,
+                    "the connection was lost before the target committed",
+                )),
                 Err(error) => Err(error),
             },
             Ok(flushed) => Ok(flushed.changes),
@@ -207,9 +210,7 @@ impl Host {
     /// Writes down that an undo wrote nothing, and what the run is since.
     async fn rollback_ended(&self, run: &RunRecord, error: &GatewayError) -> Problem {
         let event = match error {
-            GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => {
-                abandoned(run)
-            }
+            GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => abandoned(run),
             GatewayError::Refused { .. }
             | GatewayError::Violated { .. }
             | GatewayError::Diverged(_)
@@ -257,7 +258,11 @@ impl Host {
         if run.undo_until_us.is_some_and(|at| at < time::now_us()) {
             return Err(Problem::new(
                 Code::JournalExpired,
-                format!("#{} could be undone until {}", run.number.get(), super::rfc3339(run.undo_until_us.unwrap_or(0))),
+                format!(
+                    "#{} could be undone until {}",
+                    run.number.get(),
+                    super::rfc3339(run.undo_until_us.unwrap_or(0))
+                ),
             ));
         }
         Ok(())

@@ -29,10 +29,6 @@ fuel   = 200_000_000
 memory = "16MiB"
 log    = "64KiB"
 rows_read = 20_000
-
-[finding.FLOOD]
-severity = "info"
-help     = "-"
 "#;
 
 const GRANT: &str = r#"

@@ -75,7 +75,7 @@ async fn break_books(database: &std::path::Path) -> Result<()> {
             Effect::Total(total) => format!("the total should be {total}"),
             Effect::Finding => "for a person to decide".to_owned(),
         };
-        println!("  {:<8} invoice {:>4}  {:<44} {then}", fault.tenant, fault.invoice, fault.kind.story());
+        println!("  {:<8} invoice {:>4}  {:<53} {then}", fault.tenant, fault.invoice, fault.kind.story());
     }
     println!();
     Ok(())

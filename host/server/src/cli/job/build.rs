@@ -76,7 +76,8 @@ fn directories(context: &Context, args: &Args) -> Result<Vec<PathBuf>, Problem> 
 
 fn build(context: &Context, dir: &Path, no_schema: bool) -> Done {
     let crate_manifest = dir.join("Cargo.toml");
-    let absolute = std::fs::canonicalize(&crate_manifest).map_err(|error| problem::io("read", &crate_manifest, &error))?;
+    let absolute =
+        std::fs::canonicalize(&crate_manifest).map_err(|error| problem::io("read", &crate_manifest, &error))?;
     if !no_schema {
         write_schema(context, dir, &absolute)?;
     }

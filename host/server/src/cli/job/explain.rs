@@ -83,9 +83,8 @@ fn apply(manifest: &Manifest) -> String {
 
 fn budget(manifest: &Manifest) -> Vec<(String, String)> {
     let stated = Metric::ALL.into_iter().filter(|metric| manifest.budget.limits.contains_key(metric));
-    let mut rows: Vec<(String, String)> = stated
-        .map(|metric| (metric.word().to_owned(), amount(manifest.budget.limit(metric), metric.unit())))
-        .collect();
+    let mut rows: Vec<(String, String)> =
+        stated.map(|metric| (metric.word().to_owned(), amount(manifest.budget.limit(metric), metric.unit()))).collect();
     if let Some(share) = manifest.budget.share_changed {
         let percent = format!("{} % of the tenant's rows", share.saturating_mul(100) / SHARE_WHOLE);
         rows.push(("share_changed".to_owned(), percent));
@@ -120,10 +119,9 @@ fn params(schema: &Value) -> Vec<ParamRow> {
     properties
         .map(|(name, property)| {
             let takes = takes(schema, property);
-            let usual = property.get("default").filter(|value| !value.is_null() && !value.is_object()).map(|value| match value {
-                Value::String(text) => format!("({text})"),
-                other => format!("({other})"),
-            });
+            let usual = property.get("default").filter(|value| !value.is_null() && !value.is_object());
+            let usual =
+                usual.map(|value| format!("({})", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
             let needed = required.contains(&name.as_str()).then(|| "(required)".to_owned());
             let words = [Some(takes), needed.or(usual)];
             ParamRow {
@@ -137,7 +135,8 @@ fn params(schema: &Value) -> Vec<ParamRow> {
 
 /// What a property takes, in words; references within the schema are followed once.
 fn takes(schema: &Value, property: &Value) -> String {
-    let target = property.get("$ref").and_then(Value::as_str).and_then(|path| schema.pointer(path.trim_start_matches('#')));
+    let target =
+        property.get("$ref").and_then(Value::as_str).and_then(|path| schema.pointer(path.trim_start_matches('#')));
     let property = target.unwrap_or(property);
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let options = |values: &Vec<Value>| values.iter().map(text).collect::<Vec<_>>().join(" or ");
@@ -151,7 +150,9 @@ fn takes(schema: &Value, property: &Value) -> String {
         }
     }
     match property.get("type") {
-        Some(Value::Array(kinds)) => kinds.iter().map(text).filter(|kind| kind != "null").collect::<Vec<_>>().join(" or "),
+        Some(Value::Array(kinds)) => {
+            kinds.iter().map(text).filter(|kind| kind != "null").collect::<Vec<_>>().join(" or ")
+        }
         Some(kind) => text(kind),
         None => String::new(),
     }
@@ -220,7 +221,8 @@ mod tests {
             "required": ["table"],
             "$defs": { "Rounding": { "oneOf": [{ "const": "half-even" }, { "const": "half-up" }] } },
         });
-        let told: Vec<String> = params(&schema).iter().map(|p| format!("{}: {}: {}", p.name, p.takes, p.help)).collect();
+        let told: Vec<String> =
+            params(&schema).iter().map(|p| format!("{}: {}: {}", p.name, p.takes, p.help)).collect();
         let expect = [
             "rounding: half-even or half-up (half-even): How a sum is rounded.",
             "scale: integer: ",

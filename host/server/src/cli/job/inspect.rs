@@ -62,7 +62,8 @@ pub(super) async fn component(context: &Context, manifest: &Manifest) -> Done {
     let inspection = sandbox.inspect(&wasm).await.map_err(|error| problem::sandbox(&error))?;
     drop(progress);
     let imports = imports(manifest, &inspection);
-    let foreign: Vec<&str> = imports.iter().filter(|(_, requested)| !requested).map(|(name, _)| name.as_str()).collect();
+    let foreign: Vec<&str> =
+        imports.iter().filter(|(_, requested)| !requested).map(|(name, _)| name.as_str()).collect();
     if context.out.is_json() {
         context.out.json(&Record {
             format_version: FORMAT_VERSION,

@@ -84,7 +84,9 @@ pub(super) fn csv(table: &Table<'_>, path: &Path, empty: Empty) -> Result<Vec<Ro
 /// The rows of CSV text. `name` is what errors call it.
 pub(super) fn read(table: &Table<'_>, name: &str, empty: Empty, from: impl Read) -> Result<Vec<Row>, Problem> {
     let mut bytes = Vec::new();
-    from.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| wrong(format!("{name} cannot be read: {error}")))?;
+    from.take(BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| wrong(format!("{name} cannot be read: {error}")))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BYTES_MAX {
         return Err(wrong(format!("{name} has more than {} MiB; split it", BYTES_MAX >> 20)));
     }

@@ -56,10 +56,18 @@ fn typed_pairs_name_one_row_by_its_whole_key() {
         text.split_whitespace().map(|pair| super::pair(pair).unwrap()).collect()
     };
     for (key, set, expect) in [
-        ("id=6 region=DE", "total=0.99 note=\\N", r#"[{"key":{"id":"6","region":"DE"},"set":{"note":null,"total":"0.99"}}]"#),
+        (
+            "id=6 region=DE",
+            "total=0.99 note=\\N",
+            r#"[{"key":{"id":"6","region":"DE"},"set":{"note":null,"total":"0.99"}}]"#,
+        ),
         ("id=6", "total=1", "ERR_PATCH_INPUT: --where names one row by its whole key, `id` and `region`"),
         ("id=6 total=2", "total=1", "ERR_PATCH_INPUT: --where names one row by its whole key, `id` and `region`"),
-        ("id=6 region=DE", "id=7", "ERR_PATCH_INPUT: --set names `id`, which belongs to the key: a key is never written"),
+        (
+            "id=6 region=DE",
+            "id=7",
+            "ERR_PATCH_INPUT: --set names `id`, which belongs to the key: a key is never written",
+        ),
         ("id=6 region=DE", "totl=7", "ERR_PATCH_INPUT: --set: `invoices` has no column `totl`"),
         ("id=6 id=7 region=DE", "total=7", "ERR_PATCH_INPUT: --where names `id` twice"),
     ] {

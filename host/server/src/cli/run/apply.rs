@@ -1,8 +1,8 @@
 //! `mendwright run apply RUN`: exactly what a plan shows, or nothing.
 
 use mendwright_core::code::Code;
-use mendwright_core::compare::Comparison;
-use mendwright_core::plan::document::Document;
+use mendwright_core::compare::{Comparison, Difference};
+use mendwright_core::plan::document::{Cell, Document};
 use mendwright_core::run::State;
 use mendwright_store::RunRecord;
 use serde::Serialize;
@@ -43,9 +43,20 @@ struct Record<'a> {
     held: Option<u64>,
     broken: Option<u64>,
     new: Option<u64>,
+    differences: Vec<DifferenceRecord<'a>>,
     left_for_next: &'a [String],
     elapsed_ms: u64,
     undo_until: String,
+}
+
+/// One place where now is not as planned. Empty columns stand for the whole change.
+#[derive(Serialize)]
+struct DifferenceRecord<'a> {
+    resource: &'a str,
+    key: &'a str,
+    column: &'a str,
+    planned: Option<Cell>,
+    now: Option<Cell>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
@@ -73,9 +84,12 @@ async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<S
             .next(format!("mendwright run show {number}"), "how it came to that"));
     };
     if !context.out.can_ask() {
-        return Err(missing(format!("nobody confirmed the digest of {}; without a terminal nothing is asked", run.number))
-            .next(format!("mendwright run show {number} --full"), "read it first")
-            .next(format!("{again} --confirm {}", short(&digest)), "applies exactly this"));
+        return Err(missing(format!(
+            "nobody confirmed the digest of {}; without a terminal nothing is asked",
+            run.number
+        ))
+        .next(format!("mendwright run show {number} --full"), "read it first")
+        .next(format!("{again} --confirm {}", short(&digest)), "applies exactly this"));
     }
     let Loaded { document, changes } = load(host.store(), run.number, Wanted::First).await?;
     let summary = job_summary(host.config(), &run.job_name);
@@ -90,14 +104,9 @@ async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<S
 }
 
 async fn show(context: &Context, host: &Host, applied: Applied) -> Done {
-    let exit = match (&applied.problem, applied.run.state) {
-        (None, state) => Exit::of_state(state),
-        // Where the run ended says more than the reason: a drift, an undo by the host, a stuck one.
-        (Some(problem), state) => match Exit::of_state(state) {
-            Exit::Done => problem.exit(),
-            ended => ended,
-        },
-    };
+    // Where the run ended says more than the reason: a drift, an undo by the host, a stuck one.
+    let ended = Exit::of_state(applied.run.state);
+    let exit = applied.problem.as_ref().filter(|_| ended == Exit::Done).map_or(ended, Problem::exit);
     if context.out.is_json() {
         context.out.json(&record(&applied));
         return Ok(exit);
@@ -175,8 +184,19 @@ fn record(applied: &Applied) -> Record<'_> {
         held: drift.map(|drift| drift.held),
         broken: drift.map(|drift| drift.broken),
         new: drift.map(|drift| drift.new),
+        differences: drift.iter().flat_map(|drift| &drift.differences).map(difference).collect(),
         left_for_next: &applied.left_for_next,
         elapsed_ms: applied.elapsed_ms,
         undo_until: rfc3339_or_empty(applied.run.undo_until_us),
+    }
+}
+
+fn difference(found: &Difference) -> DifferenceRecord<'_> {
+    DifferenceRecord {
+        resource: &found.resource,
+        key: &found.key,
+        column: &found.column,
+        planned: found.planned.as_ref().map(Cell::from),
+        now: found.now.as_ref().map(Cell::from),
     }
 }

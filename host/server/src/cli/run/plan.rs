@@ -16,9 +16,9 @@ use crate::cli::{Done, problem};
 use crate::config::Config;
 use crate::engine::{Host, PlanRequest, rfc3339};
 use crate::view::difference::{PlanDifference, plan_difference};
+use crate::view::json;
 use crate::view::plan::{Options, Plan, plan};
 use crate::view::problem::{Exit, Problem};
-use crate::view::json;
 
 /// Find out what a job would change. Nothing is changed.
 #[derive(Debug, clap::Args)]
@@ -162,8 +162,7 @@ fn show(context: &Context, config: &Config, run: &RunRecord, loaded: Loaded, now
         return;
     }
     let summary = job_summary(config, &run.job_name);
-    let view =
-        Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now, next: &[] };
+    let view = Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now, next: &[] };
     let options = Options { full, ..Options::default() };
     context.out.result(&plan(context.out.look, &view, &options));
 }

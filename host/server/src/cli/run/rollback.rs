@@ -176,7 +176,11 @@ fn preview(run: &RunRecord, found: &Undo, document: &Document, now: String, next
                 .iter()
                 .map(|cell| UndoCell {
                     column: cell.column.clone(),
-                    kind: kinds.get(row.resource.as_str()).and_then(|of| of.get(&cell.column)).cloned().unwrap_or_default(),
+                    kind: kinds
+                        .get(row.resource.as_str())
+                        .and_then(|of| of.get(&cell.column))
+                        .cloned()
+                        .unwrap_or_default(),
                     wrote: value(cell.wrote.as_ref()),
                     now: value(cell.now.as_ref()),
                     before: value(cell.before.as_ref()),
@@ -275,7 +279,8 @@ fn show(context: &Context, host: &Host, before: &RunRecord, undone: &Undone) -> 
         message: run.outcome.as_ref().filter(|_| exit != Exit::Done).map(|o| o.message.clone()).unwrap_or_default(),
         elapsed_ms: undone.elapsed_ms,
         restored: undone.restored,
-        left: undone.left.iter().map(|row| escape(row)).collect(),
+        // The title says why; the reasons of each are in the preview.
+        left: undone.left.iter().map(|row| escape(row.split_once(": ").map_or(row, |(name, _)| name))).collect(),
         next,
     };
     context.out.result(&rollback(context.out.look, &result));

@@ -113,14 +113,8 @@ async fn whole(context: &Context, config: &Config, store: &Store, run: &RunRecor
     context.out.result(&format!("{}\n", run_show(context.out.look, &head)));
     let summary = job_summary(config, &run.job_name);
     let next = history::next(run, now_us);
-    let view = Plan {
-        document: &document,
-        changes: &changes,
-        job_summary: &summary,
-        policy: None,
-        now: &now,
-        next: &next,
-    };
+    let view =
+        Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now: &now, next: &next };
     let options = Options { full: args.full, grep: args.grep.as_deref(), only: &args.only };
     context.out.result(&plan(context.out.look, &view, &options));
     Ok(())

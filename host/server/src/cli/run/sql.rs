@@ -79,7 +79,7 @@ fn parents_first(resolved: &[Resolved]) -> Vec<String> {
                 other.name != child.name
                     && child.foreign_keys.iter().any(|key| key.table == other.table && key.schema == other.schema)
             };
-            waiting.iter().any(|other| parent(other))
+            waiting.iter().any(parent)
         };
         let free = waiting.iter().position(|table| !depends(table)).unwrap_or(0);
         ordered.push(waiting.remove(free).name.clone());

@@ -1,6 +1,5 @@
 //! `mendwright run verify RUN`: reads back what a run wrote.
 
-use mendwright_core::code::Code;
 use mendwright_core::port::Check;
 use mendwright_core::text::escape;
 use serde::Serialize;
@@ -58,7 +57,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     } else {
         show(context, &host, verified, rows_read);
     }
-    Ok(if good { Exit::Done } else { Exit::of_code(Code::RunState) })
+    Ok(if good { Exit::Done } else { Exit::Failed })
 }
 
 fn show(context: &Context, host: &Host, verified: VerifiedRun, rows_read: u64) {
@@ -87,7 +86,12 @@ fn show(context: &Context, host: &Host, verified: VerifiedRun, rows_read: u64) {
         text.push_str(&format!("  ⚡ {} {} holds something else\n", escape(&row.resource), escape(&row.key)));
     }
     for finding in &verified.findings {
-        text.push_str(&format!("  ! {} {}: {}\n", escape(&finding.table), escape(&finding.code), escape(&finding.message)));
+        text.push_str(&format!(
+            "  ! {} {}: {}\n",
+            escape(&finding.table),
+            escape(&finding.code),
+            escape(&finding.message)
+        ));
     }
     if !verified.summary.is_empty() {
         text.push_str(&format!("  {}\n", escape(&verified.summary)));
