@@ -4,7 +4,10 @@
 //! flush holds it `FOR SHARE`. Whoever takes it over first ends that backend, so that what it then
 //! reads of the journal is final. SQLite: `BEGIN IMMEDIATE` admits one writer, and the epoch counts.
 
+use std::time::Duration;
+
 use mendwright_core::code::Code;
+use tokio::time::Instant;
 
 use super::super::connection::{Arg, Connection};
 use super::super::engine::Engine;
@@ -21,6 +24,9 @@ pub(super) struct Fence {
     relations: Vec<String>,
     pub(super) epoch: i64,
 }
+
+/// Between two looks at whether a fence is free.
+const POLL: Duration = Duration::from_millis(20);
 
 const FREE: &str = "fence.run IS NULL OR fence.run = excluded.run OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = fence.pid AND a.backend_start::text = fence.backend_start)";
 
@@ -47,27 +53,59 @@ impl Fence {
              ON CONFLICT (tenant, relation) DO UPDATE SET epoch = fence.epoch + 1, run = excluded.run,
                pid = excluded.pid, backend_start = excluded.backend_start WHERE {FREE} RETURNING epoch::text"
         );
-        connection.batch("BEGIN").await?;
-        for relation in &fence.relations {
-            let args = vec![Arg::text(tenant), Arg::text(relation.clone()), Arg::text(run)];
-            let taken = connection.one(&sql, args).await;
-            match taken.map(|epoch| epoch.integer()) {
-                Ok(Some(epoch)) => fence.epoch = fence.epoch.max(epoch),
-                Ok(None) => {
-                    connection.batch("ROLLBACK").await?;
-                    return Err(Error::unavailable(
-                        Code::TargetLocked,
-                        format!("another run is writing the tenant's rows of {relation}; it holds the fence"),
-                    ));
+        let until = Instant::now() + target.lock_timeout;
+        while let Some(relation) = fence.try_take(connection, &sql, until).await? {
+            // Unless the very last look finds it free.
+            if Instant::now() >= until {
+                return Err(fence.is_held(connection, target, &relation).await);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(fence)
+    }
+
+    /// Takes every fence row or none; gives the first that another run has.
+    async fn try_take(&mut self, connection: &mut Connection, sql: &str, until: Instant) -> Result<Option<String>> {
+        // Behind a flush that holds its row, the database does the waiting; no longer than is left.
+        let left = until.saturating_duration_since(Instant::now()).max(POLL);
+        connection.batch(&format!("BEGIN; SET LOCAL lock_timeout = {}", left.as_millis())).await?;
+        let taken = self.take_all(connection, sql).await;
+        let end = if matches!(taken, Ok(None)) { "COMMIT" } else { "ROLLBACK" };
+        let ended = connection.batch(end).await;
+        let taken = taken?;
+        ended.map(|()| taken)
+    }
+
+    async fn take_all(&mut self, connection: &mut Connection, sql: &str) -> Result<Option<String>> {
+        for relation in &self.relations {
+            let args =
+                vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
+            match connection.one(sql, args).await {
+                Ok(epoch) => match epoch.integer() {
+                    Some(epoch) => self.epoch = self.epoch.max(epoch),
+                    None => return Ok(Some(relation.clone())),
+                },
+                Err(Error::Unavailable { code: Code::TargetLocked, source: None, .. }) => {
+                    return Ok(Some(relation.clone()));
                 }
-                Err(error) => {
-                    connection.batch("ROLLBACK").await?;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
-        connection.batch("COMMIT").await?;
-        Ok(fence)
+        Ok(None)
+    }
+
+    /// Names the run that has a fence row.
+    async fn is_held(&self, connection: &mut Connection, target: &Target, relation: &str) -> Error {
+        let sql = format!("SELECT run FROM {} WHERE tenant = $1 AND relation = $2", own_table(target, "fence"));
+        let holder = connection.one(&sql, vec![Arg::text(self.tenant.clone()), Arg::text(relation)]).await;
+        let holder = holder.ok().and_then(|run| run.text().map(ToOwned::to_owned));
+        Error::unavailable(
+            Code::TargetLocked,
+            format!(
+                "{} is writing the tenant's rows of {relation}: it holds their fence for longer than `lock_timeout`",
+                holder.as_deref().unwrap_or("another run")
+            ),
+        )
     }
 
     /// Inside the flush: whether the fence is still this run's, and stays so until the end.

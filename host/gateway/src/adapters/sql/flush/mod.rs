@@ -76,7 +76,7 @@ pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
         match outcome {
-            Err(Error::Unavailable { code: Code::TargetLocked, .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) if error.was_aborted() && attempt < ATTEMPTS_MAX => attempt += 1,
             other => break other,
         }
     };
