@@ -58,7 +58,7 @@ docs: setup-rust ## the API documentation, without warnings
 
 guests: setup-rust ## the components that tests run
 	@# One at a time, as `tests/src/guests.rs` says.
-	@for guest in $(GUESTS); do $(CARGO) build $(GUEST_BUILD) --profile job --package $$guest || exit 1; done
+	@for guest in $(GUESTS); do $(CARGO) rustc $(GUEST_BUILD) --profile job --package $$guest --lib --crate-type cdylib || exit 1; done
 
 setup: setup-rust setup-test ## what the tests need: the WebAssembly target and PostgreSQL's programs
 
