@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_catalog::manifest::Changes;
+use mendwright_catalog::manifest::{Changes, Transaction};
 use mendwright_core::budget::SHARE_WHOLE;
 use mendwright_core::code::Code;
 use mendwright_core::commitment::Salt;
@@ -63,6 +63,13 @@ impl Host {
         manifest.check_params(&request.params).map_err(problem::diagnostics)?;
         if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
             return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
+        }
+        if let Transaction::Batched(rows) = manifest.apply.transaction {
+            return Err(Problem::new(
+                Code::PlanRefused,
+                format!("{} asks for batches of {rows} rows, and this host applies a plan whole or not at all", manifest.name),
+            )
+            .detail("transaction = \"atomic\" under [apply] in its job.toml is what this version has"));
         }
         let now_us = time::now_us();
         let bytes = random::<18>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
