@@ -14,7 +14,7 @@ use mendwright_core::plan::header::Digest;
 use mendwright_core::value::Value;
 
 use super::super::connection::{Arg, Connection, RawRow};
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::raw::{Raw, to_value};
 use super::super::scope::Scope;
 use super::super::session::{StableRead, count_statement, declared, hash_row, stored_columns};
@@ -22,6 +22,7 @@ use super::super::{install, introspect};
 use super::group::{Group, RowWrite};
 use super::Flush;
 use crate::error::{Error, Result};
+use crate::target::Target;
 
 /// Rows that one look at stored rows asks for.
 const ROWS_MAX: usize = 1_000;
@@ -29,6 +30,7 @@ const ROWS_MAX: usize = 1_000;
 /// PostgreSQL: nobody alters the tables; nobody writes what must stay as it was read.
 pub(super) async fn tables(
     connection: &mut Connection,
+    target: &Target,
     groups: &[Group],
     reads: &[StableRead],
     resolved: &BTreeMap<String, Arc<Resolved>>,
@@ -50,8 +52,10 @@ pub(super) async fn tables(
             modes.insert(table, mode);
         }
     }
+    // `LOCK TABLE` wants a right to the whole table, which the role of repairs does not have.
+    let sql = format!("SELECT {}($1::text::regclass, $2::text)::text", Engine::Postgres.table(Some(&target.schema), "lock_table"));
     for (table, mode) in modes {
-        connection.batch(&format!("LOCK TABLE {table} IN {mode} MODE")).await?;
+        connection.rows(&sql, vec![Arg::text(table), Arg::text(mode)]).await?;
     }
     Ok(())
 }
@@ -263,7 +267,7 @@ fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -
     let width = group.key.len();
     let on = |n: usize, column: &String| match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
-        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), declared(&group.resolved, column)),
+        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column))),
     };
     let joined: Vec<String> = group.key.iter().enumerate().map(|(n, column)| on(n, column)).collect();
     let (source, args) = match engine {

@@ -6,6 +6,7 @@
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written;
 //! - `fence`: one run at a time; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
+//! - `orphans`: what SQLite would only say at COMMIT;
 //! - `rehearse`: the same, and back again, without a commit; `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
@@ -13,6 +14,7 @@ pub(crate) mod fence;
 pub(crate) mod group;
 pub(crate) mod journal;
 mod lock;
+mod orphans;
 pub(crate) mod rehearse;
 mod statement;
 pub(crate) mod undo;
@@ -115,8 +117,8 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
 /// A COMMIT that failed by a constraint changed nothing; one whose answer was lost may have.
 async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, error: Error) -> Error {
     match error {
-        Error::Violated { .. } | Error::Refused { .. } => error,
-        Error::Unavailable { code: Code::TargetLocked, .. } => {
+        // SQLite leaves the transaction open.
+        Error::Violated { .. } | Error::Refused { .. } | Error::Unavailable { code: Code::TargetLocked, .. } => {
             let _ = connection.batch("ROLLBACK").await;
             error
         }
@@ -133,7 +135,8 @@ async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, err
 
 async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
     match connection.engine() {
-        Engine::Sqlite => connection.batch("BEGIN IMMEDIATE").await,
+        // Switched off again by each COMMIT and ROLLBACK.
+        Engine::Sqlite => connection.batch("BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON").await,
         Engine::Postgres => {
             connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on").await?;
             let sql = "SELECT set_config('mendwright.tenant', $1, true)";
@@ -144,7 +147,7 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
 
 async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
     fence.hold(connection, flush.target).await?;
-    lock::tables(connection, flush.groups, flush.reads, flush.resolved).await?;
+    lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush).await?;
     lock::same_reads(connection, flush.reads).await?;

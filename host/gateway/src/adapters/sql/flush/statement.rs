@@ -3,7 +3,7 @@
 use mendwright_core::change::Action;
 
 use super::super::connection::{Arg, Connection, RawRow};
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::super::session::{declared, stored_columns};
@@ -139,7 +139,7 @@ fn text_at(row: &RowWrite, n: usize) -> Option<String> {
 fn equal_key(engine: Engine, group: &Group, column: &str, n: usize) -> String {
     match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
-        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), declared(&group.resolved, column)),
+        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column))),
     }
 }
 

@@ -12,7 +12,7 @@ use mendwright_core::port::{Refusal, RefusalKind};
 use mendwright_core::value::Value;
 
 use super::super::connection::Arg;
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::overlay::{Base, Rows, Wanted, Written};
 use super::super::raw::{Raw, to_value};
 use super::super::scope::Scope;
@@ -245,7 +245,7 @@ impl Session {
                     .zip(&key.columns)
                     .map(|(raw, own)| {
                         args.push(Arg::Raw(raw.clone()));
-                        child.engine.param(args.len(), &declared(&child.resolved, own))
+                        child.engine.param(args.len(), &bare(&declared(&child.resolved, own)))
                     })
                     .collect();
                 rows.push(format!("({})", row.join(", ")));
@@ -307,7 +307,7 @@ impl Session {
                 .zip(raw)
                 .map(|(column, raw)| {
                     args.push(Arg::Raw(raw.clone()));
-                    let param = table.engine.param(args.len(), &declared(&table.resolved, column));
+                    let param = table.engine.param(args.len(), &bare(&declared(&table.resolved, column)));
                     format!("t.{} = {param}", ident(column))
                 })
                 .collect();

@@ -6,7 +6,7 @@ use mendwright_core::change::Key;
 use mendwright_core::port::Refusal;
 
 use super::super::connection::Arg;
-use super::super::engine::Engine;
+use super::super::engine::{Engine, bare};
 use super::super::overlay::Base;
 use super::super::raw::Raw;
 use super::super::scope::Scope;
@@ -81,7 +81,7 @@ fn join_keys(table: &Table, keys: &[Vec<Raw>], first: usize) -> (String, Vec<Arg
                 .iter()
                 .zip(table.key_list())
                 .enumerate()
-                .map(|(n, (column, key))| format!("{key} = mw.k{n}::{}", column.declared))
+                .map(|(n, (column, key))| format!("{key} = mw.k{n}::{}", bare(&column.declared)))
                 .collect();
             let args = (0..columns.len())
                 .map(|n| Arg::Texts(keys.iter().map(|k| k.get(n).and_then(Raw::text).map(ToOwned::to_owned)).collect()))

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::connection::Arg;
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::overlay::Written;
 use super::super::raw::Raw;
 use super::super::scope::Scope;
@@ -136,7 +136,7 @@ pub(crate) fn count_statement(
             .zip(values)
             .map(|(column, raw)| {
                 args.push(Arg::Raw(raw.clone()));
-                engine.param(args.len(), &declared(column))
+                engine.param(args.len(), bare(&declared(column)).as_ref())
             })
             .collect();
         any.push(format!("({})", row.join(", ")));
