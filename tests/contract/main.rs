@@ -3,5 +3,8 @@
 
 #![cfg(unix)]
 
+mod hostile;
+mod p13_metered;
+mod p4_one_way;
 mod story;
 mod world;

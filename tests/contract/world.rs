@@ -226,7 +226,7 @@ impl World {
         let level = if head.contains("level") { "" } else { "level = 1\n" };
         let manifest = format!(
             "name = \"hostile\"\nversion = \"1.0.0\"\nsummary = \"Attacks.\"\nwit = \"mendwright:repair@0.1.0\"\n\
-             category = \"DATA\"\n{level}{head}\n{requests}\n[finding.FLOOD]\nseverity = \"info\"\nhelp = \"-\"\n"
+             category = \"DATA\"\n{level}{head}\n{requests}\n[finding.flood]\nseverity = \"info\"\nhelp = \"-\"\n"
         );
         self.install_as("hostile", &manifest, Some("{\"type\": \"object\"}"), guests::component("hostile"))
     }
