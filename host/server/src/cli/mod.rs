@@ -8,7 +8,6 @@
 //! its words go; `runtime`: how a command runs and is interrupted; then the verbs.
 
 pub mod args;
-mod clock;
 mod completions;
 mod config;
 mod context;

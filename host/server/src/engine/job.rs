@@ -36,7 +36,7 @@ impl Host {
                 .detail("[jobs] path = \"jobs\" names one; in production unsigned jobs are refused")
         })?;
         let found = mendwright_catalog::jobs::find(&jobs.path, job);
-        found.map_err(|error| problem::diagnostics(error).next("mendwright job list", "the jobs that there are"))
+        found.map_err(problem::diagnostics)
     }
 
     /// What the job may do for this tenant: request ∧ grant, and the strictest of all budgets.
@@ -109,7 +109,7 @@ fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The interfaces that the manifest's requests come to.
-pub(super) fn capabilities(manifest: &Manifest) -> BTreeSet<Capability> {
+pub(crate) fn capabilities(manifest: &Manifest) -> BTreeSet<Capability> {
     let mut allowed = BTreeSet::from([Capability::Run]);
     if !manifest.requests.is_empty() {
         allowed.insert(Capability::Tables);

@@ -12,10 +12,10 @@ mod document;
 mod execute;
 mod job;
 mod plan;
-mod problem;
+pub(crate) mod problem;
 mod recover;
 mod targets;
-mod time;
+pub(crate) mod time;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -34,6 +34,7 @@ use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
 pub use apply::Applied;
+pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
 pub use targets::{target, targets};
 pub use time::rfc3339;

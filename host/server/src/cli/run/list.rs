@@ -8,8 +8,9 @@ use super::loaded::{Wanted, amounts, load};
 use super::rfc3339_or_empty;
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
-use crate::cli::{Done, clock, problem};
+use crate::cli::{Done, problem};
 use crate::engine::rfc3339;
+use crate::engine::time::now_us;
 use crate::view::problem::{Exit, Problem};
 use crate::view::run::{RunRow, run_list};
 
@@ -91,7 +92,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         return Ok(Exit::Done);
     }
     let rows: Vec<RunRow> = found.into_iter().map(|(run, changes)| row(run, changes)).collect();
-    context.out.result(&run_list(context.out.look, &rows, &rfc3339(clock::now_us())));
+    context.out.result(&run_list(context.out.look, &rows, &rfc3339(now_us())));
     Ok(Exit::Done)
 }
 

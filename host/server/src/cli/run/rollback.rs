@@ -87,7 +87,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         let config = context.config()?;
         let store = context.store(&config).await?;
         let run = context.find(&store, &args.run).await?;
-        context.out.result(&sql::script(context, &config, &store, &run, sql::Direction::Back).await?);
+        // The undo of an undo goes there again.
+        let undone = run.state == State::RolledBack;
+        let direction = if undone { sql::Direction::There } else { sql::Direction::Back };
+        context.out.result(&sql::script(context, &config, &store, &run, direction).await?);
         return Ok(Exit::Done);
     }
     let host = context.host().await?;

@@ -11,9 +11,9 @@ use super::loaded::{Keys, Loaded, Pages, Wanted, job_summary, load};
 use super::{history, rfc3339_or_empty, sql};
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
-use crate::cli::{Done, clock, problem};
+use crate::cli::{Done, problem};
 use crate::config::Config;
-use crate::engine::rfc3339;
+use crate::engine::{rfc3339, time};
 use crate::view::json;
 use crate::view::plan::{Options, Plan, plan};
 use crate::view::problem::{Exit, Problem};
@@ -106,7 +106,7 @@ async fn whole(context: &Context, config: &Config, store: &Store, run: &RunRecor
     let wanted = if everything { Wanted::All } else { Wanted::First };
     let Loaded { document, changes } = load(store, run.number, wanted).await?;
     let events = store.events(run.number).await.map_err(problem::store)?;
-    let now_us = clock::now_us();
+    let now_us = time::now_us();
     let now = rfc3339(now_us);
     let level = document.header.outcome.level;
     let head = history::head(run, &events, Some(level), now_us);
@@ -140,7 +140,7 @@ async fn without_plan(context: &Context, store: &Store, run: &RunRecord, is_json
         return Ok(());
     }
     let events = store.events(run.number).await.map_err(problem::store)?;
-    let now_us = clock::now_us();
+    let now_us = time::now_us();
     let mut head = history::head(run, &events, None, now_us);
     head.next = history::next(run, now_us);
     context.out.result(&run_show(context.out.look, &head));
