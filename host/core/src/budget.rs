@@ -246,7 +246,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n) % 3 == 0 {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -274,7 +274,10 @@ mod tests {
         assert_eq!(meter.charge(Metric::Log, 10), Ok(()));
         let refusal = meter.charge(Metric::Log, 1).unwrap_err();
         assert_eq!((refusal.kind, refusal.code), (RefusalKind::BudgetExceeded, Code::BudgetLog));
-        assert_eq!(meter.spent(Metric::Fuel).message, "the run used up its budget: `fuel` is 5,000,000,000 instructions");
+        assert_eq!(
+            meter.spent(Metric::Fuel).message,
+            "the run used up its budget: `fuel` is 5,000,000,000 instructions"
+        );
         assert!(meter.charge(Metric::Log, 0).is_err());
         meter.release(Metric::Log, 11);
         assert_eq!(meter.used(Metric::Log), 0);

@@ -117,7 +117,7 @@ pub(crate) fn classify(error: sqlx::Error) -> Classified {
         // SQLite, by extended result code
         number => match number.parse::<u32>() {
             Ok(extended) => sqlite(extended, error),
-            Err(_) if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            Err(_) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
                 Classified::Unavailable(error)
             }
             Err(_) => Classified::Other(error),

@@ -21,7 +21,7 @@ use super::{Host, problem, time};
 use crate::view::problem::Problem;
 
 /// Hex digits of a digest that a person's word must have at least.
-pub const CONFIRM_DIGITS_MIN: usize = 16;
+const CONFIRM_DIGITS_MIN: usize = 16;
 
 /// Changes of a stored plan that are read at once.
 const PAGE: u32 = 5_000;
@@ -97,19 +97,18 @@ impl Host {
     /// Everything that has to hold before a host writes down that it applies the plan.
     async fn may_apply(&self, run: &RunRecord, digest_prefix: &str) -> Result<StoredPlan, Problem> {
         let number = run.number.get();
-        match run.state {
-            State::Planned => {}
-            State::Succeeded | State::RolledBack | State::Verifying | State::RollingBack => {
-                return Err(Problem::new(
-                    Code::PlanUsed,
-                    format!("the plan of #{number} was applied; a plan is used once"),
-                )
-                .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
-            }
-            state => {
-                return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
-                    .next(format!("mendwright run show {number}"), "how it came to that"));
-            }
+        let applied = [State::Succeeded, State::RolledBack, State::Verifying, State::RollingBack];
+        if applied.contains(&run.state) {
+            return Err(Problem::new(
+                Code::PlanUsed,
+                format!("the plan of #{number} was applied; a plan is used once"),
+            )
+            .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
+        }
+        if run.state != State::Planned {
+            let state = run.state;
+            return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
+                .next(format!("mendwright run show {number}"), "how it came to that"));
         }
         let again = format!("mendwright run plan --again {number}");
         if run.expires_at_us.is_some_and(|at| at < time::now_us()) {
@@ -139,10 +138,13 @@ impl Host {
         self.same_job(&manifest, plan).map_err(refused)?;
         let ready = self.ready(manifest, &run.tenant).await.map_err(refused)?;
         let mut execution = self.execute(&ready, run, Export::Apply, None).await.map_err(|stopped| {
-            let event = match stopped.problem.code {
-                Code::JobFailed | Code::JobTrapped => Event::ExecutionFailed,
-                code if may_work_later(code) => Event::ApplyAbandoned,
-                _ => Event::GatewayRefused,
+            let code = stopped.problem.code;
+            let event = if matches!(code, Code::JobFailed | Code::JobTrapped) {
+                Event::ExecutionFailed
+            } else if may_work_later(code) {
+                Event::ApplyAbandoned
+            } else {
+                Event::GatewayRefused
             };
             Ended::new(event, stopped.problem)
         })?;

@@ -18,7 +18,6 @@ mod targets;
 pub(crate) mod time;
 mod undo;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -108,10 +107,6 @@ impl Host {
     /// There is no such database, or a variable of its URL is not set.
     pub fn target(&self, database: &str) -> Result<Target, Problem> {
         target(&self.config, &self.env, database)
-    }
-
-    fn targets(&self) -> Result<BTreeMap<String, Target>, Problem> {
-        targets(&self.config, &self.env, self.config.databases.keys().map(String::as_str))
     }
 
     fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mendwright_catalog::manifest::{Changes, Transaction};
 use mendwright_core::budget::SHARE_WHOLE;
-use mendwright_core::code::Code;
+use mendwright_core::code::{Area, Code};
 use mendwright_core::commitment::Salt;
 use mendwright_core::id::RunId;
 use mendwright_core::level::{self, Because, Level, Touch};
@@ -67,7 +67,10 @@ impl Host {
         if let Transaction::Batched(rows) = manifest.apply.transaction {
             return Err(Problem::new(
                 Code::PlanRefused,
-                format!("{} asks for batches of {rows} rows, and this host applies a plan whole or not at all", manifest.name),
+                format!(
+                    "{} asks for batches of {rows} rows, and this host applies a plan whole or not at all",
+                    manifest.name
+                ),
             )
             .detail("transaction = \"atomic\" under [apply] in its job.toml is what this version has"));
         }
@@ -96,11 +99,16 @@ impl Host {
     /// Writes down how a dry run ended that made no plan.
     async fn end_planning(&self, run: &RunRecord, stopped: Stopped) -> Problem {
         let Stopped { problem, log } = stopped;
-        let event = match problem.code {
-            Code::GrantMissing | Code::TenantExcluded => Event::PolicyDenied,
-            Code::JobFailed | Code::JobTrapped => Event::ExecutionFailed,
-            code if code.area() == mendwright_core::code::Area::Integration => Event::ExecutionFailed,
-            _ => Event::GatewayRefused,
+        let code = problem.code;
+        let event = if matches!(code, Code::GrantMissing | Code::TenantExcluded) {
+            Event::PolicyDenied
+        } else if matches!(code, Code::JobFailed | Code::JobTrapped) {
+            Event::ExecutionFailed
+        } else {
+            match code.area() {
+                Area::Integration | Area::Ux => Event::ExecutionFailed,
+                Area::Security | Area::Data | Area::Perf => Event::GatewayRefused,
+            }
         };
         let step = Step::new(State::Planning, event, time::now_us()).outcome(problem.code, problem.message.clone());
         let written = async {

@@ -50,10 +50,12 @@ impl Host {
     }
 
     async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
-        let holds = match run.state {
-            State::Applying | State::Verifying => self.target_holds(run, 0).await?,
-            State::RollingBack => self.target_holds(run, generation(run) + 1).await?,
-            _ => false,
+        let holds = if matches!(run.state, State::Applying | State::Verifying) {
+            self.target_holds(run, 0).await?
+        } else if run.state == State::RollingBack {
+            self.target_holds(run, generation(run) + 1).await?
+        } else {
+            false
         };
         let Some(finding) = decide(run.state, holds, abandoned(run)) else { return Ok(()) };
         let attempt =

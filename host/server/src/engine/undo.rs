@@ -198,7 +198,7 @@ impl Host {
 
     /// Writes down that the target holds the undo.
     pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
-        let event = if generation(run) % 2 == 0 { Event::RollbackCommitted } else { Event::RedoCommitted };
+        let event = if generation(run).is_multiple_of(2) { Event::RollbackCommitted } else { Event::RedoCommitted };
         let mut step = Step::new(State::RollingBack, event, time::now_us());
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
@@ -285,5 +285,5 @@ pub(super) fn generation(run: &RunRecord) -> u32 {
 
 /// The event that puts a run back to what it was before its undo began.
 pub(super) fn abandoned(run: &RunRecord) -> Event {
-    if generation(run) % 2 == 0 { Event::RollbackAbandoned } else { Event::RedoAbandoned }
+    if generation(run).is_multiple_of(2) { Event::RollbackAbandoned } else { Event::RedoAbandoned }
 }

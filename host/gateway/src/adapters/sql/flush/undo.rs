@@ -14,7 +14,7 @@ use mendwright_core::value::Value;
 
 use super::super::connection::{Connection, Role};
 use super::super::engine::Engine;
-use super::super::raw::{Raw, to_value};
+use super::super::raw::{Raw, key_text, to_value};
 use super::super::session::{RawCells, stored_columns};
 use super::group::{Group, Write, arrange};
 use super::journal::{self, Entry, Generation, MacKey};
@@ -101,7 +101,8 @@ pub(crate) fn inverse(entry: &Entry, resolved: &BTreeMap<String, Arc<Resolved>>)
     }
     let is_key = |column: &String| entry.key.iter().any(|(key, _)| key == column);
     let without_key = |cells: &RawCells| -> RawCells { cells.iter().filter(|(c, _)| !is_key(c)).cloned().collect() };
-    let write = |action, guard, set| Write { resource: entry.resource.clone(), action, key: entry.key.clone(), guard, set };
+    let write =
+        |action, guard, set| Write { resource: entry.resource.clone(), action, key: entry.key.clone(), guard, set };
     Ok(match entry.action {
         Action::Insert => write(Action::Delete, entry.after.clone(), RawCells::new()),
         Action::Delete => write(Action::Insert, RawCells::new(), without_key(&entry.before)),
@@ -163,7 +164,7 @@ async fn look(
         };
         rows.push(UndoRow {
             resource: entry.resource.clone(),
-            key: key_text(&entry.key),
+            key: key_text(entry.key.iter().map(|(_, raw)| raw)),
             did: entry.action,
             fate,
             cells: Vec::new(),
@@ -251,20 +252,6 @@ fn cells(engine: Engine, entry: &Entry, now: Option<&RawCells>, table: Option<&A
             now: now.and_then(|now| value(column, now)),
         })
         .collect()
-}
-
-fn key_text(key: &RawCells) -> String {
-    let parts: Vec<String> = key
-        .iter()
-        .map(|(_, raw)| match raw {
-            Raw::Null => "NULL".to_owned(),
-            Raw::Integer(i) => i.to_string(),
-            Raw::Real(x) => x.to_string(),
-            Raw::Text(t) => t.clone(),
-            Raw::Blob(b) => hex::encode(b),
-        })
-        .collect();
-    parts.join("/")
 }
 
 fn digest(run: &str, generation: Generation, groups: &[Group]) -> Digest {
