@@ -3,8 +3,12 @@
 
 #![cfg(unix)]
 
+mod crash;
 mod hostile;
 mod p13_metered;
+mod p3_used_once;
 mod p4_one_way;
+mod p6_undo;
+mod shop;
 mod story;
 mod world;

@@ -122,7 +122,8 @@ impl World {
             }
             Engine::Postgres => Target::Postgres(Cluster::shared().database("chinook").await.unwrap()),
         };
-        let world = Self { engine, directory, target, bindings: chinook_bindings(engine), database_keys: String::new() };
+        let world =
+            Self { engine, directory, target, bindings: chinook_bindings(engine), database_keys: String::new() };
         world.init().await;
         world
     }
@@ -345,6 +346,7 @@ impl Short for Host {
 }
 
 /// The code of what must not have worked.
+#[track_caller]
 pub(crate) fn code<T>(result: Result<T, Problem>) -> Code {
     match result {
         Ok(_) => panic!("this must not work"),

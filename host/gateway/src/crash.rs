@@ -44,6 +44,32 @@ macro_rules! crash_point {
 
 pub(crate) use crash_point;
 
+/// Every crash point of a flush, in the order in which one passes them.
+pub const FLUSH: [&str; 9] = [
+    "before_fence",
+    "before_begin",
+    "before_locks",
+    "before_writes",
+    "between_write_and_journal",
+    "between_batches",
+    "before_consumption",
+    "before_commit",
+    "after_commit",
+];
+
 /// Every crash point of the gateway, for the tests that visit each of them.
-pub const POINTS: [&str; 6] =
-    ["before_fence", "before_begin", "before_writes", "between_batches", "before_commit", "after_commit"];
+pub const POINTS: [&str; 13] = [
+    "in_rehearsal",
+    "before_fence",
+    "before_begin",
+    "before_locks",
+    "before_writes",
+    "between_write_and_journal",
+    "between_batches",
+    "before_consumption",
+    "before_commit",
+    "after_commit",
+    "before_read_back",
+    "after_read_back",
+    "before_preview",
+];

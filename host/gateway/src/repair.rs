@@ -17,6 +17,7 @@ pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};
 pub use crate::adapters::sql::flush::verify::Verified;
 pub use crate::adapters::sql::flush::Flushed;
 use crate::adapters::sql::session::Computed;
+use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -133,8 +134,12 @@ pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<C
 /// # Errors
 /// `ERR_JOURNAL_TAMPERED`, `ERR_JOURNAL_EXPIRED`, and whatever the target answers.
 pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified> {
+    crash_point!("before_read_back");
     let resolved = resolve_all(context).await?;
-    verify::verify(context.target, context.key, (context.run, generation), context.tenant, &resolved).await
+    let found =
+        verify::verify(context.target, context.key, (context.run, generation), context.tenant, &resolved).await?;
+    crash_point!("after_read_back");
+    Ok(found)
 }
 
 /// What undoing a flush would do, row by row.
@@ -142,6 +147,7 @@ pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified
 /// # Errors
 /// `ERR_JOURNAL_TAMPERED`, `ERR_JOURNAL_EXPIRED`, and whatever the target answers.
 pub async fn undo_preview(context: Context<'_>, generation: u32) -> Result<Undo> {
+    crash_point!("before_preview");
     let resolved = resolve_all(context).await?;
     undo::preview(context.target, context.key, context.run, generation, context.tenant, &resolved).await
 }

@@ -86,8 +86,10 @@ impl Host {
             Ok(Answer::Summary(summary)) => summary,
             Ok(Answer::Compensation(_)) => String::new(),
             Err(ended) => {
+                let why = finished.tables.ended();
                 finished.tables.close().await;
-                return Err(Stopped { problem: ended_problem(&ended), log });
+                let problem = why.map_or_else(|| ended_problem(&ended), |error| problem::gateway(&error));
+                return Err(Stopped { problem, log });
             }
         };
         let computed = finished.tables.finish().await;

@@ -29,7 +29,7 @@ pub(crate) fn stdout_flood(run: &Run) -> Outcome {
 /// Reports a hundred thousand findings.
 pub(crate) fn finding_flood(run: &Run) -> Outcome {
     let finding = Finding {
-        code: run.params.text("code", "FLOOD"),
+        code: run.params.text("code", "flood"),
         severity: Severity::Info,
         table: run.params.table(),
         key: run.params.key(),

@@ -7,6 +7,7 @@ mod ambient;
 mod bindings;
 mod changes;
 mod floods;
+mod mixed;
 mod names;
 mod params;
 mod resources;
@@ -36,6 +37,8 @@ fn attack(name: &str) -> Option<Attack> {
         "different-at-apply" => changes::different_at_apply,
         "more-at-apply" => changes::more_at_apply,
         "fewer-at-apply" => changes::fewer_at_apply,
+        "mixed" => mixed::mixed,
+        "gossip" => mixed::gossip,
         "get-foreign" => tenants::get_foreign,
         "scan-foreign" => tenants::scan_foreign,
         "update-foreign" => tenants::update_foreign,

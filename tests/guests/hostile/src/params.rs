@@ -53,6 +53,18 @@ impl Params {
         rows.iter().filter_map(row).collect()
     }
 
+    /// A list of keys with cells: `"updates": [[["i:1"], [["total", "d:9.90"]]], …]`.
+    pub(crate) fn changes(&self, name: &str) -> Vec<Change> {
+        let cell = |cell: &Json| {
+            Some(Cell { column: cell.get(0)?.as_str()?.to_owned(), value: value(cell.get(1)?.as_str()?) })
+        };
+        let change = |row: &Json| {
+            let cells = row.get(1).and_then(Json::as_array).into_iter().flatten().filter_map(cell).collect();
+            Some(Change { key: values(row.get(0)?), cells, reason: self.text("reason", "hostile") })
+        };
+        self.0.get(name).and_then(Json::as_array).into_iter().flatten().filter_map(change).collect()
+    }
+
     /// Further cells of an insert: `"cells": [["customer", "i:7"], …]`.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let cell = |cell: &Json| {
@@ -73,6 +85,7 @@ fn value(tagged: &str) -> Value {
     let (tag, rest) = tagged.split_once(':').unwrap_or(("n", ""));
     match tag {
         "o" => Value::Boolean(rest == "true"),
+        "b" => Value::Bytes(bytes(rest)),
         "i" => Value::Integer(rest.parse().unwrap_or(0)),
         "d" => Value::Decimal(rest.to_owned()),
         "f" => Value::Float(rest.parse().unwrap_or(0.0)),
@@ -81,6 +94,10 @@ fn value(tagged: &str) -> Value {
         "j" => Value::Json(rest.to_owned()),
         _ => Value::Null,
     }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).filter_map(|n| u8::from_str_radix(hex.get(2 * n..2 * n + 2)?, 16).ok()).collect()
 }
 
 /// A change of one cell.

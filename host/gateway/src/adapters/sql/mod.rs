@@ -21,3 +21,4 @@ pub mod report;
 pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod snapshot;
+mod watch;

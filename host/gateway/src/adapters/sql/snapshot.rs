@@ -14,6 +14,7 @@ use mendwright_core::code::Code;
 
 use super::connection::{Arg, Connection, RawRow, Role, bind_sqlite, decode_sqlite};
 use super::engine::Engine;
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -32,6 +33,8 @@ const SQLITE_TRIES_MAX: u32 = 500;
 pub(crate) struct Snapshot {
     main: Connection,
     walkers: Walkers,
+    /// PostgreSQL: sees to it that the application never waits for long.
+    watch: Option<Watch>,
     /// Holds the copy that is read where the file is not in WAL mode.
     _copy: Option<TempDir>,
 }
@@ -60,7 +63,8 @@ impl Snapshot {
                 main.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
                 // The snapshot is taken by the first query, not by BEGIN.
                 main.rows("SELECT 1::text", vec![]).await?;
-                Ok(Self { main, walkers: Walkers::Postgres { opened: 0, closed: vec![] }, _copy: None })
+                let watch = Some(Watch::start(target, &mut main).await?);
+                Ok(Self { main, walkers: Walkers::Postgres { opened: 0, closed: vec![] }, watch, _copy: None })
             }
             Engine::Sqlite => Self::open_sqlite(target).await,
         }
@@ -72,7 +76,7 @@ impl Snapshot {
         if mode.text() == Some("wal") {
             let (main, free) = same_state(target, &mut probe).await?;
             probe.close().await;
-            return Ok(Self { main, walkers: Walkers::Sqlite { free, coming_back: vec![] }, _copy: None });
+            return Ok(Self { main, walkers: Walkers::Sqlite { free, coming_back: vec![] }, watch: None, _copy: None });
         }
         // Reading a file that is not in WAL mode stops its application from committing. Its copy can
         // be read for as long as it takes.
@@ -90,7 +94,13 @@ impl Snapshot {
             free.push(Connection::open(&copy, Role::Read).await?);
         }
         let main = Connection::open(&copy, Role::Read).await?;
-        Ok(Self { main, walkers: Walkers::Sqlite { free, coming_back: vec![] }, _copy: Some(directory) })
+        let walkers = Walkers::Sqlite { free, coming_back: vec![] };
+        Ok(Self { main, walkers, watch: None, _copy: Some(directory) })
+    }
+
+    /// Why the snapshot was ended, if it was: the application waited for it.
+    pub(crate) fn ended(&self) -> Option<Error> {
+        self.watch.as_ref().and_then(Watch::ended)
     }
 
     /// The connection for everything that is not a scan.

@@ -187,6 +187,33 @@ async fn insert(
     Ok(())
 }
 
+/// Says no to a plan or a flush that the target already holds, before its journal would clash with the
+/// first one's. What decides is the key that [`commit`] writes.
+pub(crate) async fn unused(
+    connection: &mut Connection,
+    target: &Target,
+    (run, generation): (&str, Generation),
+    digest: Digest,
+) -> Result<()> {
+    let (count, [a, b, c]) = match target.engine {
+        Engine::Sqlite => ("count(*)", ["?1", "?2", "?3"]),
+        Engine::Postgres => ("count(*)::text", ["$1", "$2", "$3"]),
+    };
+    let sql = format!(
+        "SELECT {count} FROM {} WHERE digest = {a} OR (run = {b} AND generation = {c})",
+        own_table(target, "commits")
+    );
+    let args = vec![Arg::text(digest.to_string()), Arg::text(run), Arg::Int(i64::from(generation))];
+    match connection.count(&sql, args).await? {
+        0 => Ok(()),
+        _ => Err(used()),
+    }
+}
+
+fn used() -> Error {
+    Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")
+}
+
 /// Writes the line that makes the flush count: the same plan a second time is refused by its key.
 pub(crate) async fn commit(
     connection: &mut Connection,
@@ -227,7 +254,7 @@ pub(crate) async fn commit(
     ];
     match connection.execute(&sql, args).await? {
         1 => Ok(()),
-        _ => Err(Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")),
+        _ => Err(used()),
     }
 }
 

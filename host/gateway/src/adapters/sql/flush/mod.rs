@@ -147,6 +147,8 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
 
 async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
     fence.hold(connection, flush.target).await?;
+    journal::unused(connection, flush.target, (flush.run, flush.generation), flush.digest).await?;
+    crash_point!("before_locks");
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush).await?;
@@ -158,6 +160,7 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
     for group in flush.groups {
         for batch in group.rows.chunks(statement::batch_rows(connection.engine(), group)) {
             let entries = write_batch(connection, flush.tenant, group, batch, flush.resolved).await?;
+            crash_point!("between_write_and_journal");
             journal::write(connection, flush.target, flush.key, (flush.run, flush.generation), &entries, &mut root)
                 .await?;
             changes += u64::try_from(batch.len()).unwrap_or(0);
@@ -179,6 +182,7 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
         committed_at_us: flush.now_us,
         changes: i64::try_from(changes).unwrap_or(i64::MAX),
     };
+    crash_point!("before_consumption");
     journal::commit(connection, flush.target, flush.key, &commit, &root).await?;
     fence.release(connection, flush.target).await?;
     Ok(Flushed { changes })

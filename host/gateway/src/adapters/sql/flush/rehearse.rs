@@ -13,6 +13,7 @@ use super::super::session::stored_columns;
 use super::group::{Group, arrange};
 use super::journal::Entry;
 use super::{lock, orphans, statement, undo, write_batch};
+use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -83,6 +84,7 @@ async fn in_transaction(
     lock::tables(connection, target, groups, &[], resolved).await?;
     let start = whole(connection, groups).await?;
     let entries = make(connection, tenant, groups, resolved).await?;
+    crash_point!("in_rehearsal");
     let mut writes = Vec::with_capacity(entries.len());
     for entry in entries.iter().rev() {
         writes.push(undo::inverse(entry, resolved)?);

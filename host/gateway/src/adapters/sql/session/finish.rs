@@ -138,7 +138,12 @@ impl Session {
         let (usage, columns_read) = (self.usage.clone(), self.columns_read.clone());
         let (tenant, resources) = (self.tenant.clone(), self.resources.clone());
         let reads = std::mem::take(&mut self.stable_reads);
+        let ended = self.ended();
         self.close().await;
+        // A component may have shrugged at reads that failed since.
+        if let Some(error) = ended {
+            return Err(error);
+        }
         let changes = computed?;
         Ok(Computed { changes, reads, tenant, resources, bindings, targets, usage, columns_read })
     }

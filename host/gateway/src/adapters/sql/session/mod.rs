@@ -239,6 +239,12 @@ impl Session {
         self.sources.values().map(|source| source.identity.clone()).collect()
     }
 
+    /// Why a snapshot was ended before the run was done, if one was: the application waited for it.
+    #[must_use]
+    pub fn ended(&self) -> Option<Error> {
+        self.sources.values().find_map(|source| source.snapshot.ended())
+    }
+
     /// Gives the snapshots up.
     pub async fn close(self) {
         for (_, source) in self.sources {

@@ -1,0 +1,62 @@
+//! A process that a test may kill: it calls the host and nothing else.
+//!
+//! `under-test CONFIG open`, `… apply RUN DIGEST`, `… undo RUN DIGEST`, and `… plan TENANT PARAMS` for
+//! the hostile guest. `CRASH_AT=point[:n]` kills it there with SIGKILL. Exits 0 if the host did it, 1
+//! with its problem on standard error if not.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use mendwright::config::Config;
+use mendwright::config::env::Env;
+use mendwright::engine::{Host, PlanRequest};
+use mendwright_store::RunNumber;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match act(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            #[expect(clippy::print_stderr, reason = "a test reads it")]
+            {
+                eprintln!("{why}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn act(arguments: &[&str]) -> Result<(), String> {
+    let [config, verb, rest @ ..] = arguments else { return Err("under-test CONFIG VERB …".to_owned()) };
+    let config = Config::load(Path::new(config)).map_err(|error| error.to_string())?;
+    let host = Host::open(config, Env::process()).await.map_err(|problem| format!("{problem:?}"))?;
+    match (*verb, rest) {
+        ("open", []) => Ok(()),
+        ("apply", [run, digest]) => {
+            let applied = host.apply(number(run)?, digest).await.map_err(|problem| format!("{problem:?}"))?;
+            applied.problem.map_or(Ok(()), |problem| Err(format!("{problem:?}")))
+        }
+        ("undo", [run, digest]) => {
+            host.undo(number(run)?, digest).await.map(drop).map_err(|problem| format!("{problem:?}"))
+        }
+        ("plan", [tenant, params]) => {
+            let request = PlanRequest {
+                job: "hostile".to_owned(),
+                tenant: (*tenant).to_owned(),
+                params: serde_json::from_str(params).map_err(|error| error.to_string())?,
+                only: vec![],
+                requested_by: "person:alice".to_owned(),
+                parent: None,
+                progress: None,
+            };
+            host.plan(request).await.map(drop).map_err(|problem| format!("{problem:?}"))
+        }
+        _ => Err(format!("`{verb}` is no verb of under-test")),
+    }
+}
+
+fn number(text: &str) -> Result<RunNumber, String> {
+    text.parse().map(RunNumber::new).map_err(|_| format!("`{text}` is no run's number"))
+}
