@@ -114,6 +114,8 @@ pub(crate) fn classify(error: sqlx::Error) -> Classified {
             Classified::Violated { what: violated(state), constraint }
         }
         state if state.len() == 5 && state.starts_with("22") => Classified::BadValue,
+        // RAISE EXCEPTION
+        "P0001" => Classified::Violated { what: "a trigger", constraint: None },
         // SQLite, by extended result code
         number => match number.parse::<u32>() {
             Ok(extended) => sqlite(extended, error),

@@ -252,7 +252,7 @@ fn foreign(resource: &str) -> Error {
     )
 }
 
-fn key_names(engine: Engine, group: &Group) -> String {
+pub(super) fn key_names(engine: Engine, group: &Group) -> String {
     match engine {
         Engine::Postgres => String::new(),
         Engine::Sqlite => {
@@ -263,7 +263,7 @@ fn key_names(engine: Engine, group: &Group) -> String {
 }
 
 /// The keys of a batch as a table `mw(k0…)`, their parameters, and the join with `t`.
-fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
+pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
     let width = group.key.len();
     let on = |n: usize, column: &String| match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),

@@ -6,7 +6,7 @@
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written;
 //! - `fence`: one run at a time; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
-//! - `orphans`: what SQLite would only say at COMMIT;
+//! - `orphans`: rows that hang on what is deleted;
 //! - `rehearse`: the same, and back again, without a commit; `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
@@ -197,6 +197,7 @@ async fn write_batch(
     resolved: &BTreeMap<String, Arc<Resolved>>,
 ) -> Result<Vec<Entry>> {
     lock::path(connection, group, batch, tenant).await?;
+    orphans::no_cascade(connection, group, batch).await?;
     let stored = match statement::write(connection, group, batch, tenant).await? {
         Written::AsPlanned(stored) => stored,
         Written::Drifted => return Err(lock::explain(connection, group, batch, tenant).await),

@@ -1,10 +1,17 @@
-//! Rows that would refer to nothing.
+//! Rows of other tables that hang on what a flush takes away: they would refer to nothing, or the
+//! database would change or delete them without a word.
 
+use std::collections::BTreeSet;
+
+use mendwright_core::binding::Reference;
 use mendwright_core::change::Action;
+use mendwright_core::code::Code;
 
 use super::super::connection::{Arg, Connection};
 use super::super::engine::{Engine, ident};
-use super::group::Group;
+use super::super::raw::Raw;
+use super::group::{Group, RowWrite};
+use super::lock::{key_names, key_source, tags};
 use super::statement::placeholders;
 use crate::error::{Error, Result};
 
@@ -53,6 +60,59 @@ pub(super) async fn none(connection: &mut Connection, groups: &[Group]) -> Resul
                         message: "a foreign key of the database forbids a change of the plan".to_owned(),
                     });
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Before a delete: whether the database would change rows by itself that the plan does not show.
+/// Planned children are gone by now; whose the others are does not matter.
+pub(super) async fn no_cascade(connection: &mut Connection, group: &Group, batch: &[RowWrite]) -> Result<()> {
+    let acts = |reference: &&Reference| matches!(reference.on_delete.as_str(), "CASCADE" | "SET NULL" | "SET DEFAULT");
+    let references: Vec<&Reference> = group.resolved.referenced_by.iter().filter(acts).collect();
+    if group.action != Action::Delete || references.is_empty() {
+        return Ok(());
+    }
+    let engine = connection.engine();
+    let table = engine.table(group.resolved.schema.as_deref(), &group.resolved.table);
+    let planned: BTreeSet<Vec<String>> = group.rows.iter().map(|row| tags(&row.key)).collect();
+    for chunk in batch.chunks(ROWS_MAX) {
+        let (keys, args, on) = key_source(engine, group, chunk, 1);
+        let wanted = format!("WITH mw{} AS ({keys})", key_names(engine, group));
+        if engine == Engine::Postgres {
+            // A new child locks its parent: none can come between the look and the delete.
+            let sql = format!(
+                "{wanted}, held AS (SELECT 1 FROM mw JOIN {table} AS t ON {on} FOR UPDATE OF t) SELECT count(*)::text FROM held"
+            );
+            connection.count(&sql, args.clone()).await?;
+        }
+        for reference in &references {
+            let itself = reference.table == group.resolved.table && reference.schema == group.resolved.schema;
+            let select = if itself {
+                group.key.iter().map(|key| engine.read("c", key)).collect::<Vec<_>>().join(", ")
+            } else {
+                if engine == Engine::Postgres { "1::text" } else { "1" }.to_owned()
+            };
+            let pairs = reference.columns.iter().zip(&reference.references);
+            let hangs: Vec<String> =
+                pairs.map(|(own, parents)| format!("c.{} = t.{}", ident(own), ident(parents))).collect();
+            let sql = format!(
+                "{wanted} SELECT {select} FROM mw JOIN {table} AS t ON {on} JOIN {} AS c ON {}{}",
+                engine.table(reference.schema.as_deref(), &reference.table),
+                hangs.join(" AND "),
+                if itself { "" } else { " LIMIT 1" },
+            );
+            let found = connection.rows(&sql, args.clone()).await?;
+            let unplanned = |row: &Vec<Raw>| !itself || !planned.contains(&tags(row));
+            if found.iter().any(unplanned) {
+                return Err(Error::refused(
+                    Code::Referenced,
+                    format!(
+                        "the database would take rows of `{}` along that the plan does not show",
+                        super::super::introspect::show(&reference.table)
+                    ),
+                ));
             }
         }
     }

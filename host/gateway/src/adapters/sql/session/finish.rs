@@ -279,6 +279,9 @@ impl Session {
             !matches!(self.overlay.get(&child.resolved.name, key), Some(Wanted::Delete { .. }))
         });
         let n = children.len();
+        if n > 0 {
+            may_take(child)?;
+        }
         let bases = self.fetch(child, &children, false).await.map_err(refused)?;
         let mut puts = Vec::with_capacity(n);
         for (key, base) in bases {
@@ -395,6 +398,15 @@ fn refused(refusal: Refusal) -> Error {
         | RefusalKind::Drifted
         | RefusalKind::BudgetExceeded
         | RefusalKind::Halted => Error::refused(refusal.code, refusal.message),
+    }
+}
+
+/// Whether rows of this table may go with their parents: no less than a delete of their own.
+fn may_take(child: &Table) -> Result<()> {
+    child.allow(Action::Delete).map_err(refused)?;
+    match child.resolved.write_refusals.iter().chain(&child.resolved.delete_refusals).next() {
+        None => Ok(()),
+        Some((code, message)) => Err(Error::refused(code.parse().unwrap_or(Code::Referenced), message.clone())),
     }
 }
 
