@@ -187,9 +187,18 @@ async fn count_in_tenant(
         let mut args = scope.args();
         let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
         args.append(&mut key_args);
-        let count = if engine == Engine::Sqlite { "count(*)" } else { "count(*)::text" };
+        let (count, held) = match engine {
+            Engine::Sqlite => ("count(*)", String::new()),
+            // Without a foreign key nothing else keeps a parent from changing hands before the commit.
+            Engine::Postgres if scope.parents.is_empty() => ("count(*)::text", String::new()),
+            Engine::Postgres => {
+                let aliases: Vec<String> = (1..=scope.parents.len()).rev().map(|n| format!("p{n}")).collect();
+                ("count(*)::text", format!(" FOR SHARE OF {}", aliases.join(", ")))
+            }
+        };
         let sql = format!(
-            "WITH mw{} AS ({keys}) SELECT {count} FROM mw JOIN {} AS t ON {on}{} WHERE {}",
+            "WITH mw{} AS ({keys}), found AS (SELECT 1 FROM mw JOIN {} AS t ON {on}{} WHERE {}{held})
+             SELECT {count} FROM found",
             key_names(engine, group),
             engine.table(group.resolved.schema.as_deref(), &group.resolved.table),
             scope.joins,
