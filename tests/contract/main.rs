@@ -4,7 +4,9 @@
 #![cfg(unix)]
 
 mod hostile;
+mod p12_deterministic;
 mod p13_metered;
 mod p4_one_way;
+mod p5_one_tenant;
 mod story;
 mod world;
