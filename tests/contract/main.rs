@@ -5,10 +5,12 @@
 
 mod crash;
 mod hostile;
+mod p12_deterministic;
 mod p13_metered;
 mod p3_used_once;
 mod p4_one_way;
 mod p6_undo;
 mod shop;
+mod p5_one_tenant;
 mod story;
 mod world;

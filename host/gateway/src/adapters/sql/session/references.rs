@@ -3,6 +3,7 @@
 //! The answer is the same for a row that is not there and a row of somebody else.
 
 use mendwright_core::binding::{ForeignKey, Resolved};
+use mendwright_core::budget::Metric;
 use mendwright_core::change::Key;
 use mendwright_core::code::Code;
 use mendwright_core::port::{Refusal, RefusalKind};
@@ -74,6 +75,7 @@ impl Session {
         };
         let mut found = 0;
         for chunk in wanted.chunks(ROWS_MAX) {
+            self.meter.charge(Metric::RowsRead, u64::try_from(chunk.len()).unwrap_or(u64::MAX))?;
             let (sql, args) = count_statement(table.engine, &parent, key, chunk, &self.tenant);
             let started = clock();
             let counted = self.source(table)?.snapshot.connection().count(&sql, args).await;

@@ -1,7 +1,7 @@
 //! The overlay's changes. A batch is accepted or refused as a whole: everything is checked before
 //! anything is put down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mendwright_core::budget::Metric;
 use mendwright_core::change::{Action, Key};
@@ -9,7 +9,7 @@ use mendwright_core::code::Code;
 use mendwright_core::port::{Refusal, RefusalKind, RowChange, RowRemoval};
 use mendwright_core::value::Value;
 
-use super::super::overlay::{Wanted, Written};
+use super::super::overlay::{Base, Wanted, Written};
 use super::super::raw::Raw;
 use super::Session;
 use super::table::{Table, refuse};
@@ -36,7 +36,7 @@ impl Session {
             .filter(|(key, ..)| self.overlay.get(&table.resolved.name, key).is_none())
             .map(|(key, ..)| key.clone())
             .collect();
-        let mut bases = self.fetch(&table, &unknown, false).await?;
+        let mut bases = self.bases(&table, &unknown).await?;
         let mut puts: Vec<Put> = Vec::with_capacity(wanted.len());
         for (key, raw, new, reason) in wanted {
             let put = match self.overlay.get(&table.resolved.name, &key).cloned() {
@@ -74,7 +74,7 @@ impl Session {
         }
         self.check_references(&table, wanted.iter().map(|(_, _, cells, _)| cells)).await?;
         let keys: Vec<Key> = wanted.iter().map(|(key, ..)| key.clone()).collect();
-        let bases = self.fetch(&table, &keys, false).await?;
+        let bases = self.bases(&table, &keys).await?;
         let mut puts: Vec<Put> = Vec::with_capacity(wanted.len());
         for (key, raw, cells, reason) in wanted {
             if bases.contains_key(&key) || self.overlay.get(&table.resolved.name, &key).is_some() {
@@ -102,7 +102,7 @@ impl Session {
             .filter(|key| self.overlay.get(&table.resolved.name, key).is_none())
             .cloned()
             .collect();
-        let mut bases = self.fetch(&table, &unknown, false).await?;
+        let mut bases = self.bases(&table, &unknown).await?;
         let mut puts: Vec<Put> = Vec::with_capacity(rows.len());
         let mut forgotten: Vec<Key> = Vec::new();
         for row in rows {
@@ -128,6 +128,12 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The rows that a batch of changes rests on. Looking for one counts as reading it, found or not.
+    async fn bases(&mut self, table: &Table, keys: &[Key]) -> Result<BTreeMap<Key, Base>, Refusal> {
+        self.meter.charge(Metric::RowsRead, u64::try_from(keys.len()).unwrap_or(u64::MAX))?;
+        self.fetch(table, keys, false).await
     }
 
     /// Puts a checked batch down, as far as the budget goes: all of it or nothing.
