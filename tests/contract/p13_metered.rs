@@ -140,7 +140,7 @@ async fn the_strictest_of_manifest_grant_and_configuration_counts() {
             let strictest = manifest.min(limits).min(grant);
             if strictest < 2 {
                 assert_eq!(seen.code(), Some(Code::BudgetRowsChanged), "{engine:?} {manifest} {limits} {grant}");
-                assert!(seen.message().contains("budget of 1 rows"), "{engine:?} {}", seen.message());
+                assert!(seen.message().contains("`rows_changed` is 1 rows"), "{engine:?} {}", seen.message());
             } else {
                 assert_eq!(seen.state(), State::Planned, "{engine:?} {seen:?}");
                 let plan = host.store().load_plan(seen.run.number).await.unwrap();
