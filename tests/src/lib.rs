@@ -11,7 +11,7 @@
 //! - [`damage`]: ten realistic faults, chosen by a seed, the same on both engines;
 //! - [`dump`]: what "the target did not change" means;
 //! - [`guests`]: the components that tests run, built from source;
-//! - [`bench`]: what the benches stand on.
+//! - [`mod@bench`]: what the benches stand on.
 
 #![cfg(unix)]
 
