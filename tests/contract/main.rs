@@ -2,6 +2,8 @@
 //! minute of linking.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, helpers of tests too")]
+#![allow(clippy::indexing_slicing, reason = "what is not there fails the test")]
 
 mod crash;
 mod hostile;

@@ -105,11 +105,6 @@ allow.invoice_lines = {{ read = ["id", "invoice_id", "track", "unit_price", "qua
     )
 }
 
-/// `rows` of the hostile guest's parameters: tagged key, tagged value.
-pub(crate) fn params(pairs: &[(&str, serde_json::Value)]) -> serde_json::Value {
-    serde_json::Value::Object(pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())
-}
-
 impl World {
     /// A whole copy of Chinook, initialised.
     pub(crate) async fn chinook(engine: Engine) -> Self {
