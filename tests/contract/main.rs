@@ -3,6 +3,8 @@
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, helpers of tests too")]
+#![allow(clippy::cast_possible_truncation, reason = "tests count to a few thousand")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect fails it")]
 #![allow(clippy::indexing_slicing, reason = "what is not there fails the test")]
 
 mod crash;
