@@ -3,5 +3,6 @@
 
 #![cfg(unix)]
 
+mod schemas;
 mod story;
 mod world;
