@@ -18,6 +18,7 @@ mod p3_used_once;
 mod p4_one_way;
 mod p5_one_tenant;
 mod p6_undo;
+mod schemas;
 mod shop;
 mod story;
 mod world;
