@@ -227,8 +227,32 @@ pub(crate) async fn commit(
     ];
     match connection.execute(&sql, args).await? {
         1 => Ok(()),
-        _ => Err(Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")),
+        _ => Err(used()),
     }
+}
+
+fn used() -> Error {
+    Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")
+}
+
+/// Says so before anything is written: the keys of the journal's rows would only say that some
+/// constraint forbids it.
+pub(crate) async fn unused(
+    connection: &mut Connection,
+    target: &Target,
+    (run, generation): (&str, Generation),
+    digest: &Digest,
+) -> Result<()> {
+    let (count, [a, b, c]) = match target.engine {
+        Engine::Sqlite => ("count(*)", ["?1", "?2", "?3"]),
+        Engine::Postgres => ("count(*)::text", ["$1", "$2", "$3"]),
+    };
+    let sql = format!(
+        "SELECT {count} FROM {} WHERE digest = {a} OR (run = {b} AND generation = {c})",
+        own_table(target, "commits")
+    );
+    let args = vec![Arg::text(digest.to_string()), Arg::text(run), Arg::Int(i64::from(generation))];
+    if connection.count(&sql, args).await? == 0 { Ok(()) } else { Err(used()) }
 }
 
 /// What the target knows of a run's flush; `None` if it was never committed.

@@ -141,6 +141,7 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
 
 async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
     fence.hold(connection, flush.target).await?;
+    journal::unused(connection, flush.target, (flush.run, flush.generation), &flush.digest).await?;
     lock::tables(connection, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush).await?;
