@@ -3,5 +3,7 @@
 
 #![cfg(unix)]
 
+mod concurrency;
+mod direct;
 mod story;
 mod world;
