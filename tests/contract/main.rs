@@ -7,7 +7,9 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect fails it")]
 #![allow(clippy::indexing_slicing, reason = "what is not there fails the test")]
 
+mod concurrency;
 mod crash;
+mod direct;
 mod hostile;
 mod p12_deterministic;
 mod p13_metered;
