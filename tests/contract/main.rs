@@ -3,10 +3,12 @@
 
 #![cfg(unix)]
 
+mod bad_input;
 mod hostile;
 mod p12_deterministic;
 mod p13_metered;
 mod p4_one_way;
 mod p5_one_tenant;
 mod story;
+mod tidy;
 mod world;
