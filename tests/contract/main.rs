@@ -7,6 +7,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect fails it")]
 #![allow(clippy::indexing_slicing, reason = "what is not there fails the test")]
 
+mod bad_input;
 mod concurrency;
 mod crash;
 mod direct;
@@ -23,4 +24,5 @@ mod p6_undo;
 mod schemas;
 mod shop;
 mod story;
+mod tidy;
 mod world;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mendwright_core::authority::{Allow, Authority, Grant, Request, decide};
 use mendwright_core::budget::{Budget, Meter, Metric};
@@ -26,17 +26,30 @@ const SEED: u64 = 42;
 
 /// One execution's inputs, all but the data.
 struct Inputs {
-    sandbox: Sandbox,
+    sandbox: &'static Sandbox,
     job: Arc<Job>,
     authority: Authority,
     findings: Arc<BTreeMap<String, Severity>>,
     params: String,
 }
 
+/// The component, compiled once for all of these tests.
+async fn loaded(guest: &str) -> (&'static Sandbox, Arc<Job>) {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    static JOBS: OnceLock<tokio::sync::Mutex<BTreeMap<String, Arc<Job>>>> = OnceLock::new();
+    let config = || mendwright_sandbox::Config { pooling: false, ..Default::default() };
+    let sandbox = SANDBOX.get_or_init(|| Sandbox::new(config()).unwrap());
+    let mut jobs = JOBS.get_or_init(Default::default).lock().await;
+    if !jobs.contains_key(guest) {
+        let job = sandbox.load(guests::component(guest), &BTreeSet::from(Capability::ALL)).await.unwrap();
+        jobs.insert(guest.to_owned(), job);
+    }
+    (sandbox, Arc::clone(&jobs[guest]))
+}
+
 impl Inputs {
     async fn of(guest: &str, tables: &[(&str, &[&str], &[&str])], params: &str, findings: &[&str]) -> Self {
-        let sandbox = Sandbox::new(mendwright_sandbox::Config { pooling: false, ..Default::default() }).unwrap();
-        let job = sandbox.load(guests::component(guest), &BTreeSet::from(Capability::ALL)).await.unwrap();
+        let (sandbox, job) = loaded(guest).await;
         let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
         let (mut requests, mut allow) = (BTreeMap::new(), BTreeMap::new());
         for (table, read, write) in tables {
