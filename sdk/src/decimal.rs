@@ -33,6 +33,14 @@ pub trait DecimalExt: Sized {
 
 impl DecimalExt for Decimal {
     fn exact_add(self, other: Self) -> Option<Self> {
+        if self.is_zero() {
+            return Some(other);
+        }
+        if let (Some(a), Some(b), true) = (small(self), small(other), self.scale() == other.scale())
+            && let Some(sum) = a.checked_add(b)
+        {
+            return Some(Self::new(sum, self.scale()));
+        }
         // `checked_add` drops digits after the point where the whole does not fit.
         let exact = |a: Self, b: Self| a.checked_add(b).filter(|sum| sum.scale() == a.scale().max(b.scale()));
         // Trailing zeros may be what does not fit; to look for them is dear and hardly ever needed.
@@ -46,6 +54,11 @@ impl DecimalExt for Decimal {
     fn exact_mul(self, other: Self) -> Option<Self> {
         if self.is_zero() || other.is_zero() {
             return Some(Self::ZERO);
+        }
+        if let (Some(a), Some(b), scale @ ..=28) = (small(self), small(other), self.scale() + other.scale())
+            && let Some(product) = a.checked_mul(b)
+        {
+            return Some(Self::new(product, scale));
         }
         let exact = |a: Self, b: Self| a.checked_mul(b).filter(|product| product.scale() == a.scale() + b.scale());
         exact(self, other).or_else(|| exact(self.normalize(), other.normalize()))
@@ -62,6 +75,11 @@ impl DecimalExt for Decimal {
     fn digits_after_point(self) -> u32 {
         self.normalize().scale()
     }
+}
+
+/// The digits as one integer, if it is a small one: nearly every amount, and several times as fast.
+fn small(number: Decimal) -> Option<i64> {
+    i64::try_from(number.mantissa()).ok()
 }
 
 /// The sum of all, if it is exact.

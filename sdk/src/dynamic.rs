@@ -36,6 +36,10 @@ impl DynRow {
         self.values.get(place)
     }
 
+    pub(crate) fn at(&self, place: usize) -> Option<&Value> {
+        self.values.get(place)
+    }
+
     /// All values by column: those that the scan named, and the key's.
     pub fn values(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.shape.columns.iter().map(String::as_str).zip(&self.values)

@@ -4,6 +4,7 @@
 //! So each child belongs to the parent just read, to a later one, or to none: one pass over both and the
 //! children of one parent are all that is needed.
 
+use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use crate::error::{Error, Result};
@@ -89,8 +90,8 @@ macro_rules! join_tuple {
 join_tuple!(a T1 A1 K1, b T2 A2 K2);
 join_tuple!(a T1 A1 K1, b T2 A2 K2, c T3 A3 K3);
 
-/// Reads the key of a child's parent; none where it is NULL.
-type KeyOf<C, K> = Box<dyn Fn(&C) -> Option<K>>;
+/// Where the key that a child names stands to a parent's; none where it is NULL.
+type Against<C, K> = Box<dyn Fn(&C, &K) -> Option<Ordering>>;
 
 /// The children that belong to one parent, and those before them that belong to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ pub struct Group<C> {
 #[must_use = "groups read nothing until they are taken"]
 pub struct Groups<'r, C, K> {
     rows: Peekable<Scan<'r, C>>,
-    key_of: KeyOf<C, K>,
+    against: Against<C, K>,
     table: String,
     at_most: usize,
 }
@@ -117,9 +118,9 @@ impl<C, K> std::fmt::Debug for Groups<'_, C, K> {
     }
 }
 
-impl<'r, C, K: Ord> Groups<'r, C, K> {
-    pub(crate) fn new(rows: Scan<'r, C>, table: &str, key_of: KeyOf<C, K>) -> Self {
-        Self { rows: rows.peekable(), key_of, table: table.to_owned(), at_most: CHILDREN_MAX }
+impl<'r, C, K> Groups<'r, C, K> {
+    pub(crate) fn new(rows: Scan<'r, C>, table: &str, against: Against<C, K>) -> Self {
+        Self { rows: rows.peekable(), against, table: table.to_owned(), at_most: CHILDREN_MAX }
     }
 
     /// Fails at a parent with more children than this, with `TOO_MANY_CHILDREN`.
@@ -148,10 +149,11 @@ impl<'r, C, K: Ord> Groups<'r, C, K> {
         let mut group = Group { children: Vec::new(), orphans: Vec::new() };
         while let Some(next) = self.rows.peek() {
             let place = match next {
-                Ok(row) => match ((self.key_of)(row), parent) {
-                    (Some(key), Some(parent)) if key > *parent => break,
-                    (Some(key), Some(parent)) if key == *parent => &mut group.children,
-                    (_, _) => &mut group.orphans,
+                Ok(row) => match parent.and_then(|parent| (self.against)(row, parent)) {
+                    Some(Ordering::Greater) => break,
+                    Some(Ordering::Equal) => &mut group.children,
+                    // Of an earlier parent, of none, or after the last.
+                    Some(Ordering::Less) | None => &mut group.orphans,
                 },
                 Err(_) => &mut group.orphans,
             };
@@ -190,7 +192,11 @@ where
         for column in on.columns() {
             children = children.order_by_name(column);
         }
-        let children = Groups::new(children, C::TABLE, Box::new(move |child: &C| on.key(child)));
+        let children = Groups::new(
+            children,
+            C::TABLE,
+            Box::new(move |child: &C, parent: &P::Key| Some(on.key(child)?.cmp(parent))),
+        );
         Self { parents, children }
     }
 

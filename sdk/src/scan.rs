@@ -145,14 +145,15 @@ impl<'r, R: Row> Scan<'r, R> {
 impl<'r> Scan<'r, DynRow> {
     /// The rows in groups by the value of a column that the scan names; its order is set here.
     pub fn groups(self, by: &str) -> Groups<'r, DynRow, Ordered> {
-        let by = by.to_owned();
-        let table = match &self.state {
-            State::Unopened(query) => query.table.clone(),
-            State::Open(_) | State::Ended => String::new(),
+        let (table, place) = match &self.state {
+            State::Unopened(query) => (query.table.clone(), query.columns.iter().position(|name| name == by)),
+            State::Open(_) | State::Ended => (String::new(), None),
         };
-        let rows = self.order_by_name(&by);
-        let key_of = move |row: &DynRow| row.value(&by).filter(|value| !value.is_null()).cloned().map(Ordered);
-        Groups::new(rows, &table, Box::new(key_of))
+        let against = move |row: &DynRow, parent: &Ordered| {
+            let value = place.and_then(|place| row.at(place)).filter(|value| !value.is_null())?;
+            Some(value.order(&parent.0))
+        };
+        Groups::new(self.order_by_name(by), &table, Box::new(against))
     }
 
     /// Only rows whose column equals the value, byte for byte; NULL equals NULL.

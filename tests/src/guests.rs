@@ -51,7 +51,9 @@ pub fn build() -> anyhow::Result<BTreeMap<&'static str, Vec<u8>>> {
 fn build_one(package: &str, folder: &Path) -> anyhow::Result<Vec<u8>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace_root());
-    cargo.args(["build", "--quiet", "--profile", "job", "--target", TARGET, "--package", package]);
+    // As a cdylib alone: beside an rlib there is no link-time optimisation across crates.
+    cargo.args(["rustc", "--quiet", "--profile", "job", "--target", TARGET, "--package", package]);
+    cargo.args(["--lib", "--crate-type", "cdylib"]);
     cargo.arg("--target-dir").arg(folder);
     // What was meant for the host (coverage, sanitizers) does not exist on WebAssembly.
     for host_only in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTDOCFLAGS", "CARGO_BUILD_TARGET"] {

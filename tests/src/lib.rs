@@ -10,16 +10,20 @@
 //! - [`books`]: its invoices, and what is right about them;
 //! - [`damage`]: ten realistic faults, chosen by a seed, the same on both engines;
 //! - [`dump`]: what "the target did not change" means;
-//! - [`guests`]: the components that tests run, built from source.
+//! - [`proxy`]: a way to the server that can be cut at a chosen message;
+//! - [`guests`]: the components that tests run, built from source;
+//! - [`mod@bench`]: what the benches stand on.
 
 #![cfg(unix)]
 
+pub mod bench;
 pub mod books;
 pub mod chinook;
 pub mod damage;
 pub mod dump;
 pub mod guests;
 pub mod postgres;
+pub mod proxy;
 
 use std::path::PathBuf;
 

@@ -108,6 +108,8 @@ impl Access {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Authority {
     tables: BTreeMap<String, Access>,
+    /// Tables that the job does its work without, here.
+    absent: BTreeSet<String>,
 }
 
 impl Authority {
@@ -120,6 +122,12 @@ impl Authority {
     /// Every table, by the job's name.
     pub fn tables(&self) -> impl Iterator<Item = (&str, &Access)> {
         self.tables.iter().map(|(name, access)| (name.as_str(), access))
+    }
+
+    /// Optional tables that are not granted: the job may ask whether they are there.
+    #[must_use]
+    pub const fn absent(&self) -> &BTreeSet<String> {
+        &self.absent
     }
 }
 
@@ -174,7 +182,7 @@ pub fn decide(requests: &BTreeMap<String, Request>, grants: &[Grant]) -> Result<
     if grants.is_empty() {
         return Err(Denied::NoGrant);
     }
-    let mut tables = BTreeMap::new();
+    let (mut tables, mut absent) = (BTreeMap::new(), BTreeSet::new());
     for (table, request) in requests {
         if table == ANY {
             for (resource, allow) in grants.iter().flat_map(|g| &g.allow) {
@@ -189,6 +197,7 @@ pub fn decide(requests: &BTreeMap<String, Request>, grants: &[Grant]) -> Result<
         });
         let Some((grant, resource, allow)) = found else {
             if request.optional {
+                absent.insert(table.clone());
                 continue;
             }
             return Err(Denied::Table { table: table.clone() });
@@ -196,7 +205,7 @@ pub fn decide(requests: &BTreeMap<String, Request>, grants: &[Grant]) -> Result<
         covers(table, request, allow, &grant.name)?;
         tables.insert(table.clone(), intersect(resource, request, allow));
     }
-    Ok(Authority { tables })
+    Ok(Authority { tables, absent })
 }
 
 fn covers(table: &str, request: &Request, allow: &Allow, grant: &str) -> Result<(), Denied> {

@@ -119,7 +119,7 @@ impl Metric {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Fuel => "fuel",
+            Self::Fuel => "instructions",
             Self::Memory | Self::HostMemory | Self::BytesChanged | Self::Log => "bytes",
             Self::WallTime | Self::DatabaseTime => "ms",
             Self::RowsRead | Self::RowsChanged => "rows",
@@ -226,10 +226,10 @@ impl Meter {
             kind: RefusalKind::BudgetExceeded,
             code: metric.code(),
             message: format!(
-                "the run's budget of {} {} for `{}` is spent",
-                self.budget.limit(metric),
-                metric.unit(),
-                metric.word()
+                "the run used up its budget: `{}` is {} {}",
+                metric.word(),
+                grouped(self.budget.limit(metric)),
+                metric.unit()
             ),
         }
     }
@@ -239,6 +239,19 @@ impl Meter {
     pub fn snapshot(&self) -> BTreeMap<Metric, u64> {
         Metric::ALL.into_iter().map(|metric| (metric, self.used(metric))).collect()
     }
+}
+
+/// `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -261,6 +274,10 @@ mod tests {
         assert_eq!(meter.charge(Metric::Log, 10), Ok(()));
         let refusal = meter.charge(Metric::Log, 1).unwrap_err();
         assert_eq!((refusal.kind, refusal.code), (RefusalKind::BudgetExceeded, Code::BudgetLog));
+        assert_eq!(
+            meter.spent(Metric::Fuel).message,
+            "the run used up its budget: `fuel` is 5,000,000,000 instructions"
+        );
         assert!(meter.charge(Metric::Log, 0).is_err());
         meter.release(Metric::Log, 11);
         assert_eq!(meter.used(Metric::Log), 0);

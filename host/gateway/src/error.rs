@@ -62,6 +62,14 @@ impl Error {
         Self::Unavailable { code, message: message.into(), source: None }
     }
 
+    /// Whether the target aborted the transaction because of a concurrent one (40001, 40P01). Then it
+    /// is tried again at once; a lock that was waited for in vain is not: the wait was the limit.
+    pub(crate) fn was_aborted(&self) -> bool {
+        let Self::Unavailable { source: Some(source), .. } = self else { return false };
+        let code = source.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| code == "40001" || code == "40P01")
+    }
+
     /// The code that a person sees.
     #[must_use]
     pub const fn code(&self) -> Code {
@@ -97,7 +105,7 @@ pub(crate) fn classify(error: sqlx::Error) -> Classified {
     let constraint = database.constraint().map(ToOwned::to_owned);
     match code.as_str() {
         // PostgreSQL, by SQLSTATE
-        "40001" | "40P01" => Classified::Again,
+        "40001" | "40P01" => Classified::Again(error),
         "55P03" => Classified::Locked,
         "57014" => Classified::TimedOut,
         "42501" | "25006" => Classified::Forbidden,
@@ -106,10 +114,12 @@ pub(crate) fn classify(error: sqlx::Error) -> Classified {
             Classified::Violated { what: violated(state), constraint }
         }
         state if state.len() == 5 && state.starts_with("22") => Classified::BadValue,
+        // RAISE EXCEPTION
+        "P0001" => Classified::Violated { what: "a trigger", constraint: None },
         // SQLite, by extended result code
         number => match number.parse::<u32>() {
             Ok(extended) => sqlite(extended, error),
-            Err(_) if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            Err(_) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
                 Classified::Unavailable(error)
             }
             Err(_) => Classified::Other(error),
@@ -153,7 +163,7 @@ fn violated(state: &str) -> &'static str {
 #[derive(Debug)]
 pub(crate) enum Classified {
     /// Serialization failure or deadlock: the whole transaction again.
-    Again,
+    Again(sqlx::Error),
     /// Somebody holds a lock.
     Locked,
     /// A statement took longer than it may.
@@ -175,10 +185,11 @@ pub(crate) enum Classified {
 impl From<Classified> for Error {
     fn from(classified: Classified) -> Self {
         match classified {
-            Classified::Again => Self::unavailable(
-                Code::TargetLocked,
-                "the target had to abort the transaction because of a concurrent one",
-            ),
+            Classified::Again(error) => Self::Unavailable {
+                code: Code::TargetLocked,
+                message: "the target had to abort the transaction because of a concurrent one".to_owned(),
+                source: Some(error),
+            },
             Classified::Locked => Self::unavailable(
                 Code::TargetLocked,
                 "somebody else holds a lock on the rows or the table, longer than `lock_timeout`",

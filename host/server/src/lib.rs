@@ -3,6 +3,7 @@
 //! **Invariant**: the environment and the clock are read here and handed down; no crate below asks
 //! for them.
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod view;

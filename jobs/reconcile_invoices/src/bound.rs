@@ -16,6 +16,19 @@ pub(crate) struct Bound {
     invoices: Rc<Table>,
     lines: Rc<Table>,
     payments: Option<Rc<Table>>,
+    /// Which optional columns lines have. To ask each line would cost a tenth of the whole run.
+    pub(crate) has: Has,
+}
+
+/// Optional columns that are bound.
+#[derive(Clone, Copy)]
+pub(crate) struct Has {
+    /// `discount` of lines.
+    pub(crate) discount: bool,
+    /// `tax` of lines.
+    pub(crate) tax: bool,
+    /// `currency` of lines.
+    pub(crate) currency: bool,
 }
 
 impl Bound {
@@ -45,7 +58,8 @@ impl Bound {
                 fail!("CURRENCIES_DIFFER", "`invoices.total` is bound as {total} and `{name}` as {other}");
             }
         }
-        Ok(Self { invoices, lines, payments })
+        let has = Has { discount: lines.has("discount"), tax: lines.has("tax"), currency: lines.has("currency") };
+        Ok(Self { invoices, lines, payments, has })
     }
 
     pub(crate) fn invoice_columns(&self) -> Vec<&'static str> {

@@ -44,7 +44,8 @@ fn file(root: &Path, package: &str) -> PathBuf {
 
 fn build(root: &Path, package: &str) {
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--profile", "job", "--target", "wasm32-wasip2", "--package", package])
+        .args(["rustc", "--quiet", "--profile", "job", "--target", "wasm32-wasip2", "--package", package])
+        .args(["--lib", "--crate-type", "cdylib"])
         .arg("--target-dir")
         .arg(root.join("target/guests"))
         .current_dir(root)

@@ -7,9 +7,10 @@ use mendwright_store::{RunRecord, Store};
 
 use crate::cli::args::Global;
 use crate::cli::out::Out;
-use crate::cli::{clock, problem};
+use crate::cli::problem;
 use crate::config::{Config, Env, Location, locate};
 use crate::engine::Host;
+use crate::engine::time::now_us;
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
@@ -52,7 +53,7 @@ impl Context {
     pub(super) async fn store(&self, config: &Config) -> Result<Store, Problem> {
         let location = config.control.url.location(&self.env).map_err(problem::diagnostic)?;
         match location {
-            Location::Sqlite(path) => Store::open_file(&path, clock::now_us()).await.map_err(problem::store),
+            Location::Sqlite(path) => Store::open_file(&path, now_us()).await.map_err(problem::store),
             Location::Postgres(_) => {
                 let message = "the control store is a SQLite file for now: `url = \"sqlite:PATH\"` under [control]";
                 Err(Problem::new(Code::ConfigValue, message).next("mendwright config check", "after the correction"))

@@ -8,7 +8,6 @@
 //! its words go; `runtime`: how a command runs and is interrupted; then the verbs.
 
 pub mod args;
-mod clock;
 mod completions;
 mod config;
 mod context;
@@ -57,6 +56,10 @@ pub fn main(typed: impl IntoIterator<Item = OsString>, env: Env) -> u8 {
 fn usage(error: &clap::Error) -> Exit {
     // Nobody is left to be told where even this cannot be written.
     let _ = error.print();
+    usage_of(error)
+}
+
+fn usage_of(error: &clap::Error) -> Exit {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: all but these two are errors")]
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,

@@ -39,7 +39,9 @@ pub(super) async fn ask(context: &Context, question: &str, digest: &Digest, agai
     let typed = line.trim().replace(' ', "").to_ascii_lowercase();
     let hex = digest.hex();
     if typed.is_empty() {
-        return Err(Problem::new(Code::ConfirmMissing, "nothing was typed, and nothing was done").next(again, "asks again"));
+        return Err(
+            Problem::new(Code::ConfirmMissing, "nothing was typed, and nothing was done").next(again, "asks again")
+        );
     }
     if typed.len() < TYPED_DIGITS || !hex.starts_with(&typed) {
         let message = "that is not the beginning of the digest; nothing was done";

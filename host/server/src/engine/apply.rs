@@ -21,7 +21,7 @@ use super::{Host, problem, time};
 use crate::view::problem::Problem;
 
 /// Hex digits of a digest that a person's word must have at least.
-pub const CONFIRM_DIGITS_MIN: usize = 16;
+const CONFIRM_DIGITS_MIN: usize = 16;
 
 /// Changes of a stored plan that are read at once.
 const PAGE: u32 = 5_000;
@@ -97,16 +97,18 @@ impl Host {
     /// Everything that has to hold before a host writes down that it applies the plan.
     async fn may_apply(&self, run: &RunRecord, digest_prefix: &str) -> Result<StoredPlan, Problem> {
         let number = run.number.get();
-        match run.state {
-            State::Planned => {}
-            State::Succeeded | State::RolledBack | State::Verifying | State::RollingBack => {
-                return Err(Problem::new(Code::PlanUsed, format!("the plan of #{number} was applied; a plan is used once"))
-                    .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
-            }
-            state => {
-                return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
-                    .next(format!("mendwright run show {number}"), "how it came to that"));
-            }
+        let applied = [State::Succeeded, State::RolledBack, State::Verifying, State::RollingBack];
+        if applied.contains(&run.state) {
+            return Err(Problem::new(
+                Code::PlanUsed,
+                format!("the plan of #{number} was applied; a plan is used once"),
+            )
+            .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
+        }
+        if run.state != State::Planned {
+            let state = run.state;
+            return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
+                .next(format!("mendwright run show {number}"), "how it came to that"));
         }
         let again = format!("mendwright run plan --again {number}");
         if run.expires_at_us.is_some_and(|at| at < time::now_us()) {
@@ -116,9 +118,8 @@ impl Host {
                 .next(again, "a new plan on today's data"));
         }
         let plan = self.store.verify_plan(run.number).await.map_err(problem::store)?;
-        confirm(&plan.digest, digest_prefix).map_err(|problem| {
-            problem.next(format!("mendwright run show {number}"), "the plan with its digest")
-        })?;
+        confirm(&plan.digest, digest_prefix)
+            .map_err(|problem| problem.next(format!("mendwright run show {number}"), "the plan with its digest"))?;
         if plan.header.outcome.level == Level::Governed && plan.document.rehearsal.passed != Some(true) {
             return Err(Problem::new(
                 Code::RehearsalFailed,
@@ -137,10 +138,13 @@ impl Host {
         self.same_job(&manifest, plan).map_err(refused)?;
         let ready = self.ready(manifest, &run.tenant).await.map_err(refused)?;
         let mut execution = self.execute(&ready, run, Export::Apply, None).await.map_err(|stopped| {
-            let event = match stopped.problem.code {
-                Code::JobFailed | Code::JobTrapped => Event::ExecutionFailed,
-                code if may_work_later(code) => Event::ApplyAbandoned,
-                _ => Event::GatewayRefused,
+            let code = stopped.problem.code;
+            let event = if matches!(code, Code::JobFailed | Code::JobTrapped) {
+                Event::ExecutionFailed
+            } else if may_work_later(code) {
+                Event::ApplyAbandoned
+            } else {
+                Event::GatewayRefused
             };
             Ended::new(event, stopped.problem)
         })?;
@@ -166,7 +170,10 @@ impl Host {
             Ok(Some(committed)) => Ok(committed.changes),
             Ok(None) => Err(Ended::new(
                 Event::ApplyAbandoned,
-                Problem::new(Code::TargetUnavailable, "the connection was lost before the target committed; nothing was applied"),
+                Problem::new(
+                    Code::TargetUnavailable,
+                    "the connection was lost before the target committed; nothing was applied",
+                ),
             )),
             Err(error) => Err(Ended::new(Event::ApplyAbandoned, problem::gateway(&error))),
         }
@@ -192,9 +199,9 @@ impl Host {
         let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
         let only = plan.header.only.clone();
         if !only.is_empty() {
-            execution.computed.retain(|change| {
-                only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok()
-            });
+            execution
+                .computed
+                .retain(|change| only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok());
         }
         let salt = self.store.salt(run.number).await.map_err(|error| refused(problem::store(error)))?;
         let now = self.bind(ready, run, execution, &salt, only.clone()).map_err(refused)?;
@@ -233,11 +240,8 @@ impl Host {
         let mut changes = Vec::new();
         let mut after = 0;
         loop {
-            let page = self
-                .store
-                .changes(number, &ChangeFilter::default(), after, PAGE)
-                .await
-                .map_err(problem::store)?;
+            let page =
+                self.store.changes(number, &ChangeFilter::default(), after, PAGE).await.map_err(problem::store)?;
             let Some(last) = page.last() else { return Ok(changes) };
             after = last.seq;
             changes.extend(page.into_iter().map(|stored| stored.change));

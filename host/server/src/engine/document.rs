@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mendwright_core::budget::{Metric, SHARE_WHOLE};
+use mendwright_core::change::Action;
 use mendwright_core::plan::document::{
     Cell, Document, FORMAT_VERSION, FindingRecord, NetRecord, Rehearsal, ResourceSummary,
 };
@@ -160,7 +161,11 @@ fn rehearsal_record(rehearsed: &Rehearsed, computed: &Computed, undo_until_us: i
         .flat_map(|(_, resolved)| &resolved.side_effects)
         .filter(|effect| matches!(effect.what.as_str(), "trigger" | "rule"))
         .map(|effect| effect.name.clone());
-    let cascades = bindings().flat_map(|(_, resolved)| resolved.cascades.iter().cloned());
+    let deleted: BTreeSet<&String> =
+        computed.changes().filter(|change| change.action == Action::Delete).map(|change| &change.resource).collect();
+    let cascades = bindings()
+        .filter(|(name, _)| deleted.contains(name))
+        .flat_map(|(_, resolved)| resolved.cascades.iter().cloned());
     let (passed, detail) = match rehearsed {
         Rehearsed::Passed => (Some(true), String::new()),
         Rehearsed::NotHeld(why) => (None, why.clone()),
@@ -173,4 +178,3 @@ fn rehearsal_record(rehearsed: &Rehearsed, computed: &Computed, undo_until_us: i
         undo_until: if written.is_empty() { String::new() } else { rfc3339(undo_until_us) },
     }
 }
-

@@ -59,9 +59,10 @@ impl Host {
             .map(|resource| resource.database.as_str())
             .collect();
         let targets = super::targets(&self.config, &self.env, databases)?;
-        let session = Session::open(&targets, &self.config.resources, &ready.authority, &run.tenant, Arc::clone(&meter))
-            .await
-            .map_err(|error| problem::gateway(&error))?;
+        let session =
+            Session::open(&targets, &self.config.resources, &ready.authority, &run.tenant, Arc::clone(&meter))
+                .await
+                .map_err(|error| problem::gateway(&error))?;
         let call = Call {
             export,
             identity: Identity {
@@ -161,8 +162,6 @@ fn ended_problem(ended: &Ended) -> Problem {
     match ended {
         Ended::Refused(refusal) => Problem::from(refusal.clone()),
         Ended::Trap { message } => Problem::new(Code::JobTrapped, format!("the component died: {message}")),
-        Ended::Failure { code, message } => {
-            Problem::new(Code::JobFailed, format!("the job says {code}: {message}"))
-        }
+        Ended::Failure { code, message } => Problem::new(Code::JobFailed, format!("the job says {code}: {message}")),
     }
 }

@@ -36,17 +36,22 @@ impl Host {
                 .detail("[jobs] path = \"jobs\" names one; in production unsigned jobs are refused")
         })?;
         let found = mendwright_catalog::jobs::find(&jobs.path, job);
-        found.map_err(|error| problem::diagnostics(error).next("mendwright job list", "the jobs that there are"))
+        found.map_err(problem::diagnostics)
     }
 
     /// What the job may do for this tenant: request ∧ grant, and the strictest of all budgets.
-    pub(super) fn authority(&self, manifest: &Manifest, tenant: &str) -> Result<(Authority, Vec<String>, Budget), Problem> {
+    pub(super) fn authority(
+        &self,
+        manifest: &Manifest,
+        tenant: &str,
+    ) -> Result<(Authority, Vec<String>, Budget), Problem> {
         let grants = self
             .config
             .grants_for(&manifest.name, &manifest.version, tenant)
             .map_err(|error| Problem::new(error.code(), error.to_string()).detail(error.hint()))?;
         let allowed: Vec<Grant> = grants.iter().map(|grant| grant.grant.clone()).collect();
-        let authority = decide(&manifest.requests, &allowed).map_err(|denied| self.denied(&denied, manifest, tenant))?;
+        let authority =
+            decide(&manifest.requests, &allowed).map_err(|denied| self.denied(&denied, manifest, tenant))?;
         let budget = grants
             .iter()
             .fold(manifest.budget.capped_by(&self.config.limits), |budget, grant| budget.capped_by(&grant.limits));
@@ -104,7 +109,7 @@ fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The interfaces that the manifest's requests come to.
-pub(super) fn capabilities(manifest: &Manifest) -> BTreeSet<Capability> {
+pub(crate) fn capabilities(manifest: &Manifest) -> BTreeSet<Capability> {
     let mut allowed = BTreeSet::from([Capability::Run]);
     if !manifest.requests.is_empty() {
         allowed.insert(Capability::Tables);

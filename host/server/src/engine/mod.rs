@@ -12,13 +12,12 @@ mod document;
 mod execute;
 mod job;
 mod plan;
-mod problem;
+pub(crate) mod problem;
 mod recover;
 mod targets;
-mod time;
+pub(crate) mod time;
 mod undo;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +33,7 @@ use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
 pub use apply::Applied;
+pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
 pub use targets::{target, targets};
 pub use time::rfc3339;
@@ -107,10 +107,6 @@ impl Host {
     /// There is no such database, or a variable of its URL is not set.
     pub fn target(&self, database: &str) -> Result<Target, Problem> {
         target(&self.config, &self.env, database)
-    }
-
-    fn targets(&self) -> Result<BTreeMap<String, Target>, Problem> {
-        targets(&self.config, &self.env, self.config.databases.keys().map(String::as_str))
     }
 
     fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_catalog::manifest::Changes;
+use mendwright_catalog::manifest::{Changes, Transaction};
 use mendwright_core::budget::SHARE_WHOLE;
-use mendwright_core::code::Code;
+use mendwright_core::code::{Area, Code};
 use mendwright_core::commitment::Salt;
 use mendwright_core::id::RunId;
 use mendwright_core::level::{self, Because, Level, Touch};
@@ -64,6 +64,16 @@ impl Host {
         if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
             return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
         }
+        if let Transaction::Batched(rows) = manifest.apply.transaction {
+            return Err(Problem::new(
+                Code::PlanRefused,
+                format!(
+                    "{} asks for batches of {rows} rows, and this host applies a plan whole or not at all",
+                    manifest.name
+                ),
+            )
+            .detail("transaction = \"atomic\" under [apply] in its job.toml is what this version has"));
+        }
         let now_us = time::now_us();
         let bytes = random::<18>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
         let (seed, id) = bytes.split_at(8);
@@ -89,11 +99,16 @@ impl Host {
     /// Writes down how a dry run ended that made no plan.
     async fn end_planning(&self, run: &RunRecord, stopped: Stopped) -> Problem {
         let Stopped { problem, log } = stopped;
-        let event = match problem.code {
-            Code::GrantMissing | Code::TenantExcluded => Event::PolicyDenied,
-            Code::JobFailed | Code::JobTrapped => Event::ExecutionFailed,
-            code if code.area() == mendwright_core::code::Area::Integration => Event::ExecutionFailed,
-            _ => Event::GatewayRefused,
+        let code = problem.code;
+        let event = if matches!(code, Code::GrantMissing | Code::TenantExcluded) {
+            Event::PolicyDenied
+        } else if matches!(code, Code::JobFailed | Code::JobTrapped) {
+            Event::ExecutionFailed
+        } else {
+            match code.area() {
+                Area::Integration | Area::Ux => Event::ExecutionFailed,
+                Area::Security | Area::Data | Area::Perf => Event::GatewayRefused,
+            }
         };
         let step = Step::new(State::Planning, event, time::now_us()).outcome(problem.code, problem.message.clone());
         let written = async {
@@ -167,8 +182,11 @@ impl Host {
         }
         changes.sort_by(BoundChange::order);
         let (level, because) = level_of(ready.manifest.level, computed);
-        let bindings: BTreeMap<String, Digest> =
-            computed.bindings.iter().map(|(name, resolved)| (name.clone(), Digest::of_json(resolved.as_ref()))).collect();
+        let bindings: BTreeMap<String, Digest> = computed
+            .bindings
+            .iter()
+            .map(|(name, resolved)| (name.clone(), Digest::of_json(resolved.as_ref())))
+            .collect();
         let stable_reads = computed
             .bindings
             .values()
@@ -223,8 +241,11 @@ pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<
     let name = |change: &mendwright_core::change::Change| format!("{}/{}", change.resource, change.key);
     let mut kept: Vec<String> = Vec::new();
     for wanted in only {
-        let found: Vec<String> =
-            computed.changes().map(name).filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted)).collect();
+        let found: Vec<String> = computed
+            .changes()
+            .map(name)
+            .filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted))
+            .collect();
         match found.as_slice() {
             [] => {
                 return Err(Problem::new(Code::OnlyUnknown, format!("the plan does not change `{wanted}`"))
@@ -249,7 +270,8 @@ fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
         let rows = computed.usage.get(&resource).map_or(0, |usage| usage.rows_of_tenant);
         let share = stats.share(rows);
         if share > limit {
-            let percent = |share: u32| format!("{}.{:02} %", share * 100 / SHARE_WHOLE, share * 100 % SHARE_WHOLE / 100);
+            let percent =
+                |share: u32| format!("{}.{:02} %", share * 100 / SHARE_WHOLE, share * 100 % SHARE_WHOLE / 100);
             return Err(Problem::new(
                 Code::BudgetShareChanged,
                 format!(

@@ -50,17 +50,16 @@ impl Host {
     }
 
     async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
-        let holds = match run.state {
-            State::Applying | State::Verifying => self.target_holds(run, 0).await?,
-            State::RollingBack => self.target_holds(run, generation(run) + 1).await?,
-            _ => false,
+        let holds = if matches!(run.state, State::Applying | State::Verifying) {
+            self.target_holds(run, 0).await?
+        } else if run.state == State::RollingBack {
+            self.target_holds(run, generation(run) + 1).await?
+        } else {
+            false
         };
         let Some(finding) = decide(run.state, holds, abandoned(run)) else { return Ok(()) };
-        let attempt = self
-            .store
-            .take_over(run.number, run.state, run.attempt, time::now_us())
-            .await
-            .map_err(problem::store)?;
+        let attempt =
+            self.store.take_over(run.number, run.state, run.attempt, time::now_us()).await.map_err(problem::store)?;
         let run = self.store.run(run.number).await.map_err(problem::store)?;
         let note = "a process died here; the target's journal was asked";
         match finding {

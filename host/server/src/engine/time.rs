@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// Now, in microseconds since 1970-01-01 UTC.
-pub(super) fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "this is the binary's clock: everything else gets its time")]
     Timestamp::now().as_microsecond()
 }

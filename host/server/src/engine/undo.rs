@@ -178,7 +178,10 @@ impl Host {
         let outcome = match repair::undo_apply(context, preview, &identity).await {
             Err(GatewayError::CommitUnknown) => match repair::committed(context, generation(run) + 1).await {
                 Ok(Some(committed)) => Ok(committed.changes),
-                Ok(None) => Err(GatewayError::unavailable(Code::TargetUnavailable, "the connection was lost before the target committed")),
+                Ok(None) => Err(GatewayError::unavailable(
+                    Code::TargetUnavailable,
+                    "the connection was lost before the target committed",
+                )),
                 Err(error) => Err(error),
             },
             Ok(flushed) => Ok(flushed.changes),
@@ -195,7 +198,7 @@ impl Host {
 
     /// Writes down that the target holds the undo.
     pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
-        let event = if generation(run) % 2 == 0 { Event::RollbackCommitted } else { Event::RedoCommitted };
+        let event = if generation(run).is_multiple_of(2) { Event::RollbackCommitted } else { Event::RedoCommitted };
         let mut step = Step::new(State::RollingBack, event, time::now_us());
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
@@ -207,9 +210,7 @@ impl Host {
     /// Writes down that an undo wrote nothing, and what the run is since.
     async fn rollback_ended(&self, run: &RunRecord, error: &GatewayError) -> Problem {
         let event = match error {
-            GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => {
-                abandoned(run)
-            }
+            GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => abandoned(run),
             GatewayError::Refused { .. }
             | GatewayError::Violated { .. }
             | GatewayError::Diverged(_)
@@ -257,7 +258,11 @@ impl Host {
         if run.undo_until_us.is_some_and(|at| at < time::now_us()) {
             return Err(Problem::new(
                 Code::JournalExpired,
-                format!("#{} could be undone until {}", run.number.get(), super::rfc3339(run.undo_until_us.unwrap_or(0))),
+                format!(
+                    "#{} could be undone until {}",
+                    run.number.get(),
+                    super::rfc3339(run.undo_until_us.unwrap_or(0))
+                ),
             ));
         }
         Ok(())
@@ -280,5 +285,5 @@ pub(super) fn generation(run: &RunRecord) -> u32 {
 
 /// The event that puts a run back to what it was before its undo began.
 pub(super) fn abandoned(run: &RunRecord) -> Event {
-    if generation(run) % 2 == 0 { Event::RollbackAbandoned } else { Event::RedoAbandoned }
+    if generation(run).is_multiple_of(2) { Event::RollbackAbandoned } else { Event::RedoAbandoned }
 }

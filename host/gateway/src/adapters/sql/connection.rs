@@ -105,13 +105,12 @@ impl Connection {
             Engine::Sqlite => Self::open_sqlite(url, role, target).await,
             Engine::Postgres => Self::open_postgres(url, role, target).await,
         }
-        .map_err(|error| match error {
-            Error::Unavailable { code: Code::TargetUnavailable, source, .. } => Error::Unavailable {
-                code: Code::TargetUnavailable,
-                message: format!("database `{}` cannot be reached{}", target.name, at_path(target, url)),
-                source,
-            },
-            other => other,
+        .map_err(|error| {
+            if let Error::Unavailable { code: Code::TargetUnavailable, source, .. } = error {
+                let message = format!("database `{}` cannot be reached{}", target.name, at_path(target, url));
+                return Error::Unavailable { code: Code::TargetUnavailable, message, source };
+            }
+            error
         })
     }
 

@@ -66,11 +66,6 @@ impl Overlay {
 }
 
 impl Rows {
-    /// Where a column's value stands in a base row.
-    pub(crate) fn index(&self, column: &str) -> Option<usize> {
-        self.columns.binary_search_by(|name| name.as_str().cmp(column)).ok()
-    }
-
     /// Puts down what the run wants of a row.
     pub(crate) fn put(&mut self, key: Key, raw: Vec<Raw>, wanted: Wanted) {
         match &wanted {

@@ -93,6 +93,21 @@ impl Raw {
     }
 }
 
+/// A key for people: `6`, or `7/DE` where it is composite.
+pub(crate) fn key_text<'a>(key: impl IntoIterator<Item = &'a Raw>) -> String {
+    let parts: Vec<String> = key
+        .into_iter()
+        .map(|raw| match raw {
+            Raw::Null => "NULL".to_owned(),
+            Raw::Integer(i) => i.to_string(),
+            Raw::Real(x) => x.to_string(),
+            Raw::Text(t) => t.clone(),
+            Raw::Blob(b) => hex::encode(b),
+        })
+        .collect();
+    parts.join("/")
+}
+
 /// What a stored value is to a job, or `None` if it cannot be of the column's kind.
 pub(crate) fn to_value(engine: Engine, kind: Kind, raw: &Raw) -> Option<Value> {
     if matches!(raw, Raw::Null) {

@@ -5,7 +5,7 @@ use mendwright_core::kind::Kind;
 use mendwright_core::value::Value;
 
 use super::connection::Arg;
-use super::engine::{Engine, ident};
+use super::engine::{Engine, bare, ident};
 
 /// Joins and a condition that leave of a table, aliased `t`, the rows of one tenant. The condition
 /// uses one parameter, the first that it is given, or none.
@@ -43,8 +43,8 @@ impl Scope {
         let (condition, arg) = match (&path.column, &path.only) {
             (Some(column), _) => match tenant_value(engine, path.kind.unwrap_or(Kind::Text), tenant) {
                 Some(arg) => {
-                    let declared = path.declared.as_deref().unwrap_or("text");
-                    (format!("{child}.{} = {}", ident(column), exact(engine, first, declared)), Some(arg))
+                    let declared = bare(path.declared.as_deref().unwrap_or("text"));
+                    (format!("{child}.{} = {}", ident(column), exact(engine, first, &declared)), Some(arg))
                 }
                 None => ("1 = 0".to_owned(), None),
             },

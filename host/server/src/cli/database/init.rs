@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
-use crate::cli::{Done, clock, problem};
+use crate::cli::{Done, problem};
 use crate::config::Config;
 use crate::engine;
+use crate::engine::time::now_us;
 use crate::view::Next;
 use crate::view::problem::{Exit, Problem};
 
@@ -70,7 +71,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     drop(progress);
     show(context, &args, target.engine, &done);
     // The tables are there all the same: what remains to be done is said last.
-    readable.map_err(|error| problem::gateway(&error))?;
+    readable.map_err(|error| {
+        problem::gateway(&error)
+            .detail("the database is prepared; what is missing is a `read_url` whose role can read and not write")
+            .next(
+                format!("mendwright database init {} --print-sql", args.name),
+                "the roles, and how one of them logs in",
+            )
+    })?;
     Ok(Exit::Done)
 }
 
@@ -79,7 +87,7 @@ fn identity() -> Result<Id<mendwright_core::id::Target>, Problem> {
     let mut random = [0; 10];
     getrandom::fill(&mut random)
         .map_err(|error| Problem::new(Code::Io, format!("there are no random numbers: {error}")))?;
-    Ok(Id::from_time(u64::try_from(clock::now_us() / 1_000).unwrap_or(0), random))
+    Ok(Id::from_time(u64::try_from(now_us() / 1_000).unwrap_or(0), random))
 }
 
 /// What the grants of the configuration need of this database's tables.
@@ -93,6 +101,8 @@ async fn tables(
     if target.engine == Engine::Sqlite {
         return Ok(Vec::new());
     }
+    // The role of `read_url` may not be there yet: making it is what this is for.
+    let target = &target.clone().with_read_url(None);
     let mut resolved = Vec::new();
     for resource in config.resources.values().filter(|resource| resource.database == target.name) {
         match check_resource(target, resource, &config.resources, None).await {

@@ -83,9 +83,8 @@ fn apply(manifest: &Manifest) -> String {
 
 fn budget(manifest: &Manifest) -> Vec<(String, String)> {
     let stated = Metric::ALL.into_iter().filter(|metric| manifest.budget.limits.contains_key(metric));
-    let mut rows: Vec<(String, String)> = stated
-        .map(|metric| (metric.word().to_owned(), amount(manifest.budget.limit(metric), metric.unit())))
-        .collect();
+    let mut rows: Vec<(String, String)> =
+        stated.map(|metric| (metric.word().to_owned(), amount(manifest.budget.limit(metric), metric.unit()))).collect();
     if let Some(share) = manifest.budget.share_changed {
         let percent = format!("{} % of the tenant's rows", share.saturating_mul(100) / SHARE_WHOLE);
         rows.push(("share_changed".to_owned(), percent));
@@ -99,6 +98,8 @@ fn amount(n: u64, unit: &str) -> String {
         [("bytes", "GiB", 1 << 30), ("bytes", "MiB", 1 << 20), ("bytes", "KiB", 1 << 10), ("ms", "s", 1_000)];
     let larger = UNITS.into_iter().find(|(of, _, size)| *of == unit && n >= *size && n.is_multiple_of(*size));
     let (n, unit) = larger.map_or((n, unit), |(_, name, size)| (n / size, name));
+    // `fuel 10,000 fuel` and `rows_read 10,000 rows` say it twice.
+    let unit = if matches!(unit, "fuel" | "rows") { "" } else { unit };
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -118,10 +119,9 @@ fn params(schema: &Value) -> Vec<ParamRow> {
     properties
         .map(|(name, property)| {
             let takes = takes(schema, property);
-            let usual = property.get("default").filter(|value| !value.is_null()).map(|value| match value {
-                Value::String(text) => format!("({text})"),
-                other => format!("({other})"),
-            });
+            let usual = property.get("default").filter(|value| !value.is_null() && !value.is_object());
+            let usual =
+                usual.map(|value| format!("({})", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
             let needed = required.contains(&name.as_str()).then(|| "(required)".to_owned());
             let words = [Some(takes), needed.or(usual)];
             ParamRow {
@@ -135,7 +135,8 @@ fn params(schema: &Value) -> Vec<ParamRow> {
 
 /// What a property takes, in words; references within the schema are followed once.
 fn takes(schema: &Value, property: &Value) -> String {
-    let target = property.get("$ref").and_then(Value::as_str).and_then(|path| schema.pointer(path.trim_start_matches('#')));
+    let target =
+        property.get("$ref").and_then(Value::as_str).and_then(|path| schema.pointer(path.trim_start_matches('#')));
     let property = target.unwrap_or(property);
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let options = |values: &Vec<Value>| values.iter().map(text).collect::<Vec<_>>().join(" or ");
@@ -149,7 +150,9 @@ fn takes(schema: &Value, property: &Value) -> String {
         }
     }
     match property.get("type") {
-        Some(Value::Array(kinds)) => kinds.iter().map(text).filter(|kind| kind != "null").collect::<Vec<_>>().join(" or "),
+        Some(Value::Array(kinds)) => {
+            kinds.iter().map(text).filter(|kind| kind != "null").collect::<Vec<_>>().join(" or ")
+        }
         Some(kind) => text(kind),
         None => String::new(),
     }
@@ -195,12 +198,12 @@ mod tests {
     #[test]
     fn amounts_are_told_in_the_largest_unit_that_is_exact() {
         for (n, unit, expect) in [
-            (2_000_000_000, "", "2,000,000,000"),
+            (2_000_000_000, "fuel", "2,000,000,000"),
             (64 << 20, "bytes", "64 MiB"),
             ((64 << 20) + 1, "bytes", "67,108,865 bytes"),
             (60_000, "ms", "60 s"),
             (1_500, "ms", "1,500 ms"),
-            (12, "rows", "12 rows"),
+            (12, "findings", "12 findings"),
         ] {
             assert_eq!(amount(n, unit), expect);
         }
@@ -218,7 +221,8 @@ mod tests {
             "required": ["table"],
             "$defs": { "Rounding": { "oneOf": [{ "const": "half-even" }, { "const": "half-up" }] } },
         });
-        let told: Vec<String> = params(&schema).iter().map(|p| format!("{}: {}: {}", p.name, p.takes, p.help)).collect();
+        let told: Vec<String> =
+            params(&schema).iter().map(|p| format!("{}: {}: {}", p.name, p.takes, p.help)).collect();
         let expect = [
             "rounding: half-even or half-up (half-even): How a sum is rounded.",
             "scale: integer: ",

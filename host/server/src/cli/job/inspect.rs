@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mendwright_catalog::manifest::Manifest;
 use mendwright_core::code::Code;
-use mendwright_sandbox::{Config, Inspection, Sandbox};
+use mendwright_sandbox::{Capability, Config, Inspection, Sandbox};
 use serde::Serialize;
 
 use super::place;
@@ -12,6 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::{Done, problem};
+use crate::engine::capabilities;
 use crate::view::Next;
 use crate::view::job::{JobInspect, job_inspect};
 use crate::view::problem::{Exit, Problem};
@@ -58,11 +59,12 @@ pub(super) async fn component(context: &Context, manifest: &Manifest) -> Done {
     })?;
     let progress = Progress::begin(&context.out, format!("compiling {} for this machine", manifest.name));
     let config = Config { cache: None, pooling: false, ..Config::default() };
-    let sandbox = Sandbox::new(config).map_err(|error| problem::sandbox(&error))?;
-    let inspection = sandbox.inspect(&wasm).await.map_err(|error| problem::sandbox(&error))?;
+    let sandbox = Sandbox::new(config).map_err(problem::sandbox)?;
+    let inspection = sandbox.inspect(&wasm).await.map_err(problem::sandbox)?;
     drop(progress);
     let imports = imports(manifest, &inspection);
-    let foreign: Vec<&str> = imports.iter().filter(|(_, requested)| !requested).map(|(name, _)| name.as_str()).collect();
+    let foreign: Vec<&str> =
+        imports.iter().filter(|(_, requested)| !requested).map(|(name, _)| name.as_str()).collect();
     if context.out.is_json() {
         context.out.json(&Record {
             format_version: FORMAT_VERSION,
@@ -104,13 +106,9 @@ fn inspected(manifest: &Manifest, inspection: &Inspection, imports: Vec<(String,
 /// The interfaces of the contract that the component imports, and whether the manifest requests each.
 /// WASI's part has no power and needs no request; the host checks that it is only that part.
 fn imports(manifest: &Manifest, inspection: &Inspection) -> Vec<(String, bool)> {
-    let mut requested = BTreeSet::from(["types", "run"]);
-    if !manifest.requests.is_empty() {
-        requested.insert("tables");
-    }
-    if manifest.requests.values().any(|request| !request.operations.is_empty()) {
-        requested.insert("table-writes");
-    }
+    // Types are words and no power; the rest is what the host itself would link.
+    let mut requested = BTreeSet::from(["types"]);
+    requested.extend(capabilities(manifest).into_iter().map(Capability::interface));
     let imports = inspection.imports.iter().map(|name| {
         let ours = name.strip_prefix(PACKAGE).and_then(|rest| rest.split('@').next());
         match ours {

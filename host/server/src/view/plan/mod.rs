@@ -1,8 +1,8 @@
 //! A plan as a person reads it before saying yes.
 //!
-//! - [`head`]: what ran, on what, and what it read;
-//! - [`diff`]: what it would do to each resource;
-//! - [`foot`]: what it left for people, what it amounts to, and what an approval means.
+//! - `head`: what ran, on what, and what it read;
+//! - `diff`: what it would do to each resource;
+//! - `foot`: what it left for people, what it amounts to, and what an approval means.
 
 mod diff;
 mod foot;

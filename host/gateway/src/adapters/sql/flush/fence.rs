@@ -4,7 +4,10 @@
 //! flush holds it `FOR SHARE`. Whoever takes it over first ends that backend, so that what it then
 //! reads of the journal is final. SQLite: `BEGIN IMMEDIATE` admits one writer, and the epoch counts.
 
+use std::time::Duration;
+
 use mendwright_core::code::Code;
+use tokio::time::Instant;
 
 use super::super::connection::{Arg, Connection};
 use super::super::engine::Engine;
@@ -21,6 +24,12 @@ pub(super) struct Fence {
     relations: Vec<String>,
     pub(super) epoch: i64,
 }
+
+/// Between two looks at whether a fence is free.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What stands before a run's id in the `application_name` of the connection that flushes it.
+const NAME: &str = "mendwright ";
 
 const FREE: &str = "fence.run IS NULL OR fence.run = excluded.run OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = fence.pid AND a.backend_start::text = fence.backend_start)";
 
@@ -47,27 +56,59 @@ impl Fence {
              ON CONFLICT (tenant, relation) DO UPDATE SET epoch = fence.epoch + 1, run = excluded.run,
                pid = excluded.pid, backend_start = excluded.backend_start WHERE {FREE} RETURNING epoch::text"
         );
-        connection.batch("BEGIN").await?;
-        for relation in &fence.relations {
-            let args = vec![Arg::text(tenant), Arg::text(relation.clone()), Arg::text(run)];
-            let taken = connection.one(&sql, args).await;
-            match taken.map(|epoch| epoch.integer()) {
-                Ok(Some(epoch)) => fence.epoch = fence.epoch.max(epoch),
-                Ok(None) => {
-                    connection.batch("ROLLBACK").await?;
-                    return Err(Error::unavailable(
-                        Code::TargetLocked,
-                        format!("another run is writing the tenant's rows of {relation}; it holds the fence"),
-                    ));
+        let until = Instant::now() + target.lock_timeout;
+        while let Some(relation) = fence.try_take(connection, &sql, until).await? {
+            // Unless the very last look finds it free.
+            if Instant::now() >= until {
+                return Err(fence.is_held(connection, target, &relation).await);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(fence)
+    }
+
+    /// Takes every fence row or none; gives the first that another run has.
+    async fn try_take(&mut self, connection: &mut Connection, sql: &str, until: Instant) -> Result<Option<String>> {
+        // Behind a flush that holds its row, the database does the waiting; no longer than is left.
+        let left = until.saturating_duration_since(Instant::now()).max(POLL);
+        connection.batch(&format!("BEGIN; SET LOCAL lock_timeout = {}", left.as_millis())).await?;
+        let taken = self.take_all(connection, sql).await;
+        let end = if matches!(taken, Ok(None)) { "COMMIT" } else { "ROLLBACK" };
+        let ended = connection.batch(end).await;
+        let taken = taken?;
+        ended.map(|()| taken)
+    }
+
+    async fn take_all(&mut self, connection: &mut Connection, sql: &str) -> Result<Option<String>> {
+        for relation in &self.relations {
+            let args =
+                vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
+            match connection.one(sql, args).await {
+                Ok(epoch) => match epoch.integer() {
+                    Some(epoch) => self.epoch = self.epoch.max(epoch),
+                    None => return Ok(Some(relation.clone())),
+                },
+                Err(Error::Unavailable { code: Code::TargetLocked, source: None, .. }) => {
+                    return Ok(Some(relation.clone()));
                 }
-                Err(error) => {
-                    connection.batch("ROLLBACK").await?;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
-        connection.batch("COMMIT").await?;
-        Ok(fence)
+        Ok(None)
+    }
+
+    /// Names the run that has a fence row.
+    async fn is_held(&self, connection: &mut Connection, target: &Target, relation: &str) -> Error {
+        let sql = format!("SELECT run FROM {} WHERE tenant = $1 AND relation = $2", own_table(target, "fence"));
+        let holder = connection.one(&sql, vec![Arg::text(self.tenant.clone()), Arg::text(relation)]).await;
+        let holder = holder.ok().and_then(|run| run.text().map(ToOwned::to_owned));
+        Error::unavailable(
+            Code::TargetLocked,
+            format!(
+                "{} is writing the tenant's rows of {relation}: it holds their fence for longer than `lock_timeout`",
+                holder.as_deref().unwrap_or("another run")
+            ),
+        )
     }
 
     /// Inside the flush: whether the fence is still this run's, and stays so until the end.
@@ -108,15 +149,26 @@ impl Fence {
     }
 }
 
+/// PostgreSQL: says for which run this connection is, before it waits for anything.
+pub(super) async fn introduce(connection: &mut Connection, run: &str) -> Result<()> {
+    if connection.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let sql = "SELECT set_config('application_name', $1, false)";
+    connection.rows(sql, vec![Arg::text(format!("{NAME}{run}"))]).await.map(drop)
+}
+
 /// PostgreSQL: ends the backend that wrote for this run before, if it is still there, and waits until
 /// it is gone. Only then does the journal say what came of it.
 pub(crate) async fn end_former_backend(connection: &mut Connection, target: &Target, run: &str) -> Result<()> {
     if target.engine == Engine::Sqlite {
         return Ok(());
     }
+    // By name too: a former attempt may still wait for the fence row that is to carry its number.
     let alive = format!(
-        "FROM {} f JOIN pg_stat_activity a ON a.pid = f.pid AND a.backend_start::text = f.backend_start
-         WHERE f.run = $1 AND a.pid <> pg_backend_pid()",
+        "FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
+           AND (a.application_name = '{NAME}' || $1 OR EXISTS (SELECT 1 FROM {} f WHERE f.run = $1
+             AND a.pid = f.pid AND a.backend_start::text = f.backend_start))",
         own_table(target, "fence")
     );
     let end = format!("SELECT pg_terminate_backend(a.pid)::text {alive}");

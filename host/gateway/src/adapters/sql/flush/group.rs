@@ -53,11 +53,14 @@ impl From<NetChange> for Write {
     }
 }
 
+/// Phase, rank in it, resource, guarded and written columns: what a group's rows share, in flush order.
+type Place = (u8, i64, String, Vec<String>, Vec<String>);
+
 /// Sorts writes into groups: deletes with children before their parents, then updates, then inserts
 /// with parents before their children. Within a group rows keep their order.
 pub(crate) fn arrange(writes: Vec<Write>, resources: &BTreeMap<String, Arc<Resolved>>) -> Vec<Group> {
     let depth = depths(resources);
-    let mut groups: BTreeMap<(u8, i64, String, Vec<String>, Vec<String>), Group> = BTreeMap::new();
+    let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
     for write in writes {
         let Some(resolved) = resources.get(&write.resource) else { continue };
         let own = depth.get(&write.resource).copied().unwrap_or(0);

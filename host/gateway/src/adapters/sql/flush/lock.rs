@@ -14,7 +14,7 @@ use mendwright_core::plan::header::Digest;
 use mendwright_core::value::Value;
 
 use super::super::connection::{Arg, Connection, RawRow};
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::raw::{Raw, to_value};
 use super::super::scope::Scope;
 use super::super::session::{StableRead, count_statement, declared, hash_row, stored_columns};
@@ -22,6 +22,7 @@ use super::super::{install, introspect};
 use super::group::{Group, RowWrite};
 use super::Flush;
 use crate::error::{Error, Result};
+use crate::target::Target;
 
 /// Rows that one look at stored rows asks for.
 const ROWS_MAX: usize = 1_000;
@@ -29,6 +30,7 @@ const ROWS_MAX: usize = 1_000;
 /// PostgreSQL: nobody alters the tables; nobody writes what must stay as it was read.
 pub(super) async fn tables(
     connection: &mut Connection,
+    target: &Target,
     groups: &[Group],
     reads: &[StableRead],
     resolved: &BTreeMap<String, Arc<Resolved>>,
@@ -50,8 +52,10 @@ pub(super) async fn tables(
             modes.insert(table, mode);
         }
     }
+    // `LOCK TABLE` wants a right to the whole table, which the role of repairs does not have.
+    let sql = format!("SELECT {}($1::text::regclass, $2::text)::text", Engine::Postgres.table(Some(&target.schema), "lock_table"));
     for (table, mode) in modes {
-        connection.batch(&format!("LOCK TABLE {table} IN {mode} MODE")).await?;
+        connection.rows(&sql, vec![Arg::text(table), Arg::text(mode)]).await?;
     }
     Ok(())
 }
@@ -183,9 +187,18 @@ async fn count_in_tenant(
         let mut args = scope.args();
         let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
         args.append(&mut key_args);
-        let count = if engine == Engine::Sqlite { "count(*)" } else { "count(*)::text" };
+        let (count, held) = match engine {
+            Engine::Sqlite => ("count(*)", String::new()),
+            // Without a foreign key nothing else keeps a parent from changing hands before the commit.
+            Engine::Postgres if scope.parents.is_empty() => ("count(*)::text", String::new()),
+            Engine::Postgres => {
+                let aliases: Vec<String> = (1..=scope.parents.len()).rev().map(|n| format!("p{n}")).collect();
+                ("count(*)::text", format!(" FOR SHARE OF {}", aliases.join(", ")))
+            }
+        };
         let sql = format!(
-            "WITH mw{} AS ({keys}) SELECT {count} FROM mw JOIN {} AS t ON {on}{} WHERE {}",
+            "WITH mw{} AS ({keys}), found AS (SELECT 1 FROM mw JOIN {} AS t ON {on}{} WHERE {}{held})
+             SELECT {count} FROM found",
             key_names(engine, group),
             engine.table(group.resolved.schema.as_deref(), &group.resolved.table),
             scope.joins,
@@ -205,10 +218,16 @@ pub(super) async fn references(
     resolved: &BTreeMap<String, Arc<Resolved>>,
 ) -> Result<()> {
     for key in &group.resolved.foreign_keys {
+        // What stays of a key of several columns is guarded, and part of where it leads.
+        let written = |column: &String| group.set.contains(column);
+        let names: Vec<&String> = group.set.iter().chain(&group.guard).chain(&group.key).collect();
         let places: Vec<usize> =
-            key.columns.iter().filter_map(|column| group.set.iter().position(|set| set == column)).collect();
-        if places.len() < key.columns.len() {
+            key.columns.iter().filter_map(|column| names.iter().position(|name| *name == column)).collect();
+        if !key.columns.iter().any(written) || group.action == Action::Delete {
             continue;
+        }
+        if places.len() < key.columns.len() {
+            return Err(foreign(&group.resolved.name));
         }
         let parent = resolved.values().find(|r| {
             r.database == group.resolved.database && r.table == key.table && r.schema == key.schema
@@ -216,7 +235,10 @@ pub(super) async fn references(
         let Some(parent) = parent else { return Err(foreign(&group.resolved.name)) };
         let mut wanted: BTreeMap<Vec<String>, Vec<Raw>> = BTreeMap::new();
         for row in batch {
-            let values: Vec<Raw> = places.iter().filter_map(|at| row.set.get(*at).cloned()).collect();
+            let values: Vec<Raw> = places
+                .iter()
+                .filter_map(|at| row.set.iter().chain(&row.guard).chain(&row.key).nth(*at).cloned())
+                .collect();
             if values.iter().all(|raw| *raw != Raw::Null) {
                 wanted.insert(values.iter().map(Raw::tagged).collect(), values);
             }
@@ -248,7 +270,7 @@ fn foreign(resource: &str) -> Error {
     )
 }
 
-fn key_names(engine: Engine, group: &Group) -> String {
+pub(super) fn key_names(engine: Engine, group: &Group) -> String {
     match engine {
         Engine::Postgres => String::new(),
         Engine::Sqlite => {
@@ -259,11 +281,11 @@ fn key_names(engine: Engine, group: &Group) -> String {
 }
 
 /// The keys of a batch as a table `mw(k0…)`, their parameters, and the join with `t`.
-fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
+pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
     let width = group.key.len();
     let on = |n: usize, column: &String| match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
-        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), declared(&group.resolved, column)),
+        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column))),
     };
     let joined: Vec<String> = group.key.iter().enumerate().map(|(n, column)| on(n, column)).collect();
     let (source, args) = match engine {
@@ -430,8 +452,32 @@ impl Fingerprints {
                 ));
             }
         }
-        Ok(())
+        if self.before.is_empty() { Ok(()) } else { only_planned(connection, groups).await }
     }
+}
+
+/// PostgreSQL: whether this transaction wrote other rows of these tables than planned, by the mark that
+/// each row bears of who wrote it. What a trigger deletes leaves no mark.
+async fn only_planned(connection: &mut Connection, groups: &[Group]) -> Result<()> {
+    if connection.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let mut planned: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
+    for group in groups {
+        let rows = if group.action == Action::Delete { 0 } else { group.rows.len() };
+        *planned.entry((group.resolved.schema.as_deref(), group.resolved.table.as_str())).or_default() += rows;
+    }
+    for ((schema, table), rows) in planned {
+        let name = Engine::Postgres.table(schema, table);
+        let sql = format!("SELECT count(*)::text FROM {name} WHERE xmin = pg_current_xact_id()::xid");
+        if connection.count(&sql, vec![]).await? > u64::try_from(rows).unwrap_or(u64::MAX) {
+            return Err(Error::refused(
+                Code::WriteDiffers,
+                format!("a trigger changed rows of `{}` that the plan does not", introspect::show(table)),
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn prints(
@@ -446,7 +492,14 @@ pub(super) async fn prints(
     let select: Vec<String> = stored_columns(&group.resolved)
         .iter()
         .filter(|column| !except.contains(column) && !derived(column))
-        .map(|column| engine.read("t", column))
+        .map(|column| match engine {
+            // Text that is not UTF-8 may lie beside what is written.
+            Engine::Sqlite => {
+                let name = ident(column);
+                format!("iif(typeof(t.{name}) = 'text', CAST(t.{name} AS BLOB), t.{name}), typeof(t.{name})")
+            }
+            Engine::Postgres => engine.read("t", column),
+        })
         .collect();
     let rows = stored(connection, group, &group.rows, None, &select).await?;
     Ok(rows

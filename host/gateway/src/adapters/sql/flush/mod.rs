@@ -6,6 +6,7 @@
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written;
 //! - `fence`: one run at a time; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
+//! - `orphans`: rows that hang on what is deleted;
 //! - `rehearse`: the same, and back again, without a commit; `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
@@ -13,6 +14,7 @@ pub(crate) mod fence;
 pub(crate) mod group;
 pub(crate) mod journal;
 mod lock;
+mod orphans;
 pub(crate) mod rehearse;
 mod statement;
 pub(crate) mod undo;
@@ -72,11 +74,12 @@ pub struct Flushed {
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
     let mut connection = Connection::open(flush.target, Role::Write).await?;
+    fence::introduce(&mut connection, flush.run).await?;
     let mut attempt = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
         match outcome {
-            Err(Error::Unavailable { code: Code::TargetLocked, .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) if error.was_aborted() && attempt < ATTEMPTS_MAX => attempt += 1,
             other => break other,
         }
     };
@@ -115,12 +118,16 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
 /// A COMMIT that failed by a constraint changed nothing; one whose answer was lost may have.
 async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, error: Error) -> Error {
     match error {
-        Error::Violated { .. } | Error::Refused { .. } => error,
-        Error::Unavailable { code: Code::TargetLocked, .. } => {
+        // SQLite leaves the transaction open.
+        Error::Violated { .. } | Error::Refused { .. } | Error::Unavailable { code: Code::TargetLocked, .. } => {
             let _ = connection.batch("ROLLBACK").await;
             error
         }
-        _ => {
+        Error::Unavailable { .. }
+        | Error::Drifted(_)
+        | Error::CommitUnknown
+        | Error::Diverged(_)
+        | Error::Internal(_) => {
             tracing::warn!(run = flush.run, "the answer to COMMIT was lost");
             Error::CommitUnknown
         }
@@ -129,7 +136,8 @@ async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, err
 
 async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
     match connection.engine() {
-        Engine::Sqlite => connection.batch("BEGIN IMMEDIATE").await,
+        // Switched off again by each COMMIT and ROLLBACK.
+        Engine::Sqlite => connection.batch("BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON").await,
         Engine::Postgres => {
             connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on").await?;
             let sql = "SELECT set_config('mendwright.tenant', $1, true)";
@@ -142,7 +150,7 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
     fence.hold(connection, flush.target).await?;
     journal::unused(connection, flush.target, (flush.run, flush.generation), flush.digest).await?;
     crash_point!("before_locks");
-    lock::tables(connection, flush.groups, flush.reads, flush.resolved).await?;
+    lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush).await?;
     lock::same_reads(connection, flush.reads).await?;
@@ -190,6 +198,7 @@ async fn write_batch(
     resolved: &BTreeMap<String, Arc<Resolved>>,
 ) -> Result<Vec<Entry>> {
     lock::path(connection, group, batch, tenant).await?;
+    orphans::no_cascade(connection, group, batch).await?;
     let stored = match statement::write(connection, group, batch, tenant).await? {
         Written::AsPlanned(stored) => stored,
         Written::Drifted => return Err(lock::explain(connection, group, batch, tenant).await),

@@ -12,7 +12,7 @@ use super::super::engine::Engine;
 use super::super::session::stored_columns;
 use super::group::{Group, arrange};
 use super::journal::Entry;
-use super::{lock, statement, undo, write_batch};
+use super::{lock, orphans, statement, undo, write_batch};
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -44,7 +44,7 @@ pub(crate) async fn rehearse(
     };
     let limit = target.dry_run_lock_max;
     connection.limit_statements(limit).await?;
-    let held = tokio::time::timeout(limit, in_transaction(&mut connection, tenant, groups, resolved)).await;
+    let held = tokio::time::timeout(limit, in_transaction(&mut connection, target, tenant, groups, resolved)).await;
     let too_long = || {
         Ok(Rehearsed::NotHeld(format!(
             "it would hold locks for more than dry_run_lock_ms_max = {} ms",
@@ -75,12 +75,13 @@ pub(crate) async fn rehearse(
 
 async fn in_transaction(
     connection: &mut Connection,
+    target: &Target,
     tenant: &str,
     groups: &[Group],
     resolved: &BTreeMap<String, Arc<Resolved>>,
 ) -> Result<()> {
     super::begin(connection, tenant).await?;
-    lock::tables(connection, groups, &[], resolved).await?;
+    lock::tables(connection, target, groups, &[], resolved).await?;
     let start = whole(connection, groups).await?;
     let entries = make(connection, tenant, groups, resolved).await?;
     crash_point!("in_rehearsal");
@@ -115,6 +116,7 @@ async fn make(
     if connection.engine() == Engine::Postgres {
         connection.batch("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED").await?;
     }
+    orphans::none(connection, groups).await?;
     prints.check(connection, groups).await?;
     Ok(entries)
 }

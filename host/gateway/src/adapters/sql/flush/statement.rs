@@ -1,9 +1,12 @@
 //! The statements that write one batch, and what their answers mean.
+//!
+//! SQLite's say `OR ABORT`: that overrides `ON CONFLICT REPLACE` of a constraint, which would delete
+//! whatever row is in the way.
 
 use mendwright_core::change::Action;
 
 use super::super::connection::{Arg, Connection, RawRow};
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::super::session::{declared, stored_columns};
@@ -139,7 +142,7 @@ fn text_at(row: &RowWrite, n: usize) -> Option<String> {
 fn equal_key(engine: Engine, group: &Group, column: &str, n: usize) -> String {
     match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
-        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), declared(&group.resolved, column)),
+        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column))),
     }
 }
 
@@ -165,7 +168,7 @@ async fn sqlite_update(
         group.set.iter().enumerate().map(|(n, column)| format!("{} = mw.x{n}", ident(column))).collect();
     let returning: Vec<String> = group.key.iter().chain(&group.set).map(|column| ident(column)).collect();
     let sql = format!(
-        "WITH {} UPDATE {} AS t SET {} FROM mw WHERE {} RETURNING {}",
+        "WITH {} UPDATE OR ABORT {} AS t SET {} FROM mw WHERE {} RETURNING {}",
         statement.source,
         ident(&group.resolved.table),
         set.join(", "),
@@ -310,7 +313,8 @@ async fn insert(connection: &mut Connection, group: &Group, rows: &[RowWrite]) -
             Engine::Postgres => format!("{}::text", ident(column)),
         })
         .collect();
-    let sql = format!("INSERT INTO {table} ({}) {source} RETURNING {}", list.join(", "), returning.join(", "));
+    let verb = if engine == Engine::Sqlite { "INSERT OR ABORT" } else { "INSERT" };
+    let sql = format!("{verb} INTO {table} ({}) {source} RETURNING {}", list.join(", "), returning.join(", "));
     let stored = connection.rows(&sql, args).await?;
     check_inserted(group, rows, &whole, stored)
 }

@@ -2,7 +2,7 @@
 //!
 //! A row that somebody changed since is a conflict; it is shown and stays as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mendwright_core::binding::{Resolved, ResolvedColumn};
@@ -14,7 +14,7 @@ use mendwright_core::value::Value;
 
 use super::super::connection::{Connection, Role};
 use super::super::engine::Engine;
-use super::super::raw::{Raw, to_value};
+use super::super::raw::{Raw, key_text, to_value};
 use super::super::session::{RawCells, stored_columns};
 use super::group::{Group, Write, arrange};
 use super::journal::{self, Entry, Generation, MacKey};
@@ -101,13 +101,17 @@ pub(crate) fn inverse(entry: &Entry, resolved: &BTreeMap<String, Arc<Resolved>>)
     }
     let is_key = |column: &String| entry.key.iter().any(|(key, _)| key == column);
     let without_key = |cells: &RawCells| -> RawCells { cells.iter().filter(|(c, _)| !is_key(c)).cloned().collect() };
-    let write = |action, guard, set| Write { resource: entry.resource.clone(), action, key: entry.key.clone(), guard, set };
+    let write =
+        |action, guard, set| Write { resource: entry.resource.clone(), action, key: entry.key.clone(), guard, set };
     Ok(match entry.action {
         Action::Insert => write(Action::Delete, entry.after.clone(), RawCells::new()),
         Action::Delete => write(Action::Insert, RawCells::new(), without_key(&entry.before)),
         Action::Update => {
             let written = |column: &String| entry.after.iter().any(|(c, _)| c == column);
-            let path = path_columns(table);
+            let mut path = path_columns(table);
+            // The rest of a reference that was written in part.
+            let keys = table.foreign_keys.iter().filter(|key| key.columns.iter().any(written));
+            path.extend(keys.flat_map(|key| key.columns.iter().cloned()));
             let stays = entry.before.iter().filter(|(c, _)| !written(c) && path.contains(c)).cloned();
             let guard = entry.after.iter().cloned().chain(stays).collect();
             let set = entry.before.iter().filter(|(c, _)| written(c)).cloned().collect();
@@ -163,7 +167,7 @@ async fn look(
         };
         rows.push(UndoRow {
             resource: entry.resource.clone(),
-            key: key_text(&entry.key),
+            key: key_text(entry.key.iter().map(|(_, raw)| raw)),
             did: entry.action,
             fate,
             cells: Vec::new(),
@@ -206,7 +210,8 @@ async fn now(
     let mut now = Now::new();
     let engine = connection.engine();
     for group in arrange(writes.to_vec(), resolved) {
-        let columns = stored_columns(&group.resolved);
+        // Not the whole row: what lies beside it may be unreadable, and is not looked at.
+        let columns: BTreeSet<String> = group.guard.iter().chain(&group.set).cloned().collect();
         let select: Vec<String> = columns.iter().map(|column| engine.read("t", column)).collect();
         let scope = (group.action != Action::Insert).then_some(tenant);
         for (key, row) in lock::stored(connection, &group, &group.rows, scope, &select).await? {
@@ -251,20 +256,6 @@ fn cells(engine: Engine, entry: &Entry, now: Option<&RawCells>, table: Option<&A
             now: now.and_then(|now| value(column, now)),
         })
         .collect()
-}
-
-fn key_text(key: &RawCells) -> String {
-    let parts: Vec<String> = key
-        .iter()
-        .map(|(_, raw)| match raw {
-            Raw::Null => "NULL".to_owned(),
-            Raw::Integer(i) => i.to_string(),
-            Raw::Real(x) => x.to_string(),
-            Raw::Text(t) => t.clone(),
-            Raw::Blob(b) => hex::encode(b),
-        })
-        .collect();
-    parts.join("/")
 }
 
 fn digest(run: &str, generation: Generation, groups: &[Group]) -> Digest {

@@ -8,7 +8,7 @@ use mendwright_core::change::Action;
 use mendwright_core::code::Code;
 
 use super::super::connection::{Connection, Role};
-use super::super::raw::Raw;
+use super::super::raw::key_text;
 use super::group::{Write, arrange};
 use super::journal::{self, Generation, MacKey};
 use super::lock;
@@ -64,9 +64,7 @@ pub(crate) async fn verify(
             if holds {
                 verified.held += 1;
             } else if verified.differ.len() < NAMED_MAX {
-                let key: Vec<&str> = row.key.iter().filter_map(Raw::text).collect();
-                let key = if key.is_empty() { lock::tags(&row.key).join("/") } else { key.join("/") };
-                verified.differ.push(format!("{}/{key}", group.resolved.name));
+                verified.differ.push(format!("{}/{}", group.resolved.name, key_text(&row.key)));
             }
         }
     }

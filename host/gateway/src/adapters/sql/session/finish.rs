@@ -12,7 +12,7 @@ use mendwright_core::port::{Refusal, RefusalKind};
 use mendwright_core::value::Value;
 
 use super::super::connection::Arg;
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::overlay::{Base, Rows, Wanted, Written};
 use super::super::raw::{Raw, to_value};
 use super::super::scope::Scope;
@@ -250,7 +250,7 @@ impl Session {
                     .zip(&key.columns)
                     .map(|(raw, own)| {
                         args.push(Arg::Raw(raw.clone()));
-                        child.engine.param(args.len(), &declared(&child.resolved, own))
+                        child.engine.param(args.len(), &bare(&declared(&child.resolved, own)))
                     })
                     .collect();
                 rows.push(format!("({})", row.join(", ")));
@@ -279,6 +279,9 @@ impl Session {
             !matches!(self.overlay.get(&child.resolved.name, key), Some(Wanted::Delete { .. }))
         });
         let n = children.len();
+        if n > 0 {
+            may_take(child)?;
+        }
         let bases = self.fetch(child, &children, false).await.map_err(refused)?;
         let mut puts = Vec::with_capacity(n);
         for (key, base) in bases {
@@ -312,7 +315,7 @@ impl Session {
                 .zip(raw)
                 .map(|(column, raw)| {
                     args.push(Arg::Raw(raw.clone()));
-                    let param = table.engine.param(args.len(), &declared(&table.resolved, column));
+                    let param = table.engine.param(args.len(), &bare(&declared(&table.resolved, column)));
                     format!("t.{} = {param}", ident(column))
                 })
                 .collect();
@@ -395,6 +398,15 @@ fn refused(refusal: Refusal) -> Error {
         | RefusalKind::Drifted
         | RefusalKind::BudgetExceeded
         | RefusalKind::Halted => Error::refused(refusal.code, refusal.message),
+    }
+}
+
+/// Whether rows of this table may go with their parents: no less than a delete of their own.
+fn may_take(child: &Table) -> Result<()> {
+    child.allow(Action::Delete).map_err(refused)?;
+    match child.resolved.write_refusals.iter().chain(&child.resolved.delete_refusals).next() {
+        None => Ok(()),
+        Some((code, message)) => Err(Error::refused(code.parse().unwrap_or(Code::Referenced), message.clone())),
     }
 }
 

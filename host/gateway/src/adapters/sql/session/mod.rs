@@ -3,13 +3,17 @@
 //! **Invariant**: a statement of this module is inside the tenant's scope, and none of them writes.
 //!
 //! - `table`: names and values checked against what the run may do;
-//! - `read`: `get` and `scan`, merged with the overlay; `write`: the overlay's changes;
+//! - `keys`: rows by their keys; `read`: `get`; `scan`: `scan`; `merge`: what the overlay changes in it;
+//! - `write`: the overlay's changes; `references`: where they may lead;
 //! - `finish`: what is left in the overlay as net changes.
 
 mod finish;
+mod keys;
+mod merge;
 mod port;
 mod read;
 mod references;
+mod scan;
 mod table;
 mod write;
 
@@ -35,7 +39,7 @@ pub use finish::{Computed, ResourceUse};
 pub(crate) use finish::{NetChange, RawCells, StableRead, declared, stored_columns};
 pub(crate) use read::hash_row;
 pub(crate) use references::count_statement;
-use read::OpenScan;
+use scan::OpenScan;
 use table::{Table, refuse};
 
 /// How many levels of referenced tables are looked up besides the granted ones.
@@ -47,6 +51,8 @@ pub struct Session {
     meter: Arc<Meter>,
     sources: BTreeMap<String, Source>,
     tables: BTreeMap<String, Table>,
+    /// Optional tables that this run does without.
+    absent: BTreeSet<String>,
     /// Every resource that a statement may name, by the operator's name.
     resources: BTreeMap<String, Arc<Resolved>>,
     overlay: Overlay,
@@ -83,6 +89,7 @@ impl Session {
             meter,
             sources: BTreeMap::new(),
             tables: BTreeMap::new(),
+            absent: authority.absent().clone(),
             resources: BTreeMap::new(),
             overlay: Overlay::default(),
             scans: BTreeMap::new(),

@@ -3,6 +3,7 @@
 //! The answer is the same for a row that is not there and a row of somebody else.
 
 use mendwright_core::binding::{ForeignKey, Resolved};
+use mendwright_core::budget::Metric;
 use mendwright_core::change::Key;
 use mendwright_core::code::Code;
 use mendwright_core::port::{Refusal, RefusalKind};
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::connection::Arg;
-use super::super::engine::{Engine, ident};
+use super::super::engine::{Engine, bare, ident};
 use super::super::overlay::Written;
 use super::super::raw::Raw;
 use super::super::scope::Scope;
@@ -74,6 +75,7 @@ impl Session {
         };
         let mut found = 0;
         for chunk in wanted.chunks(ROWS_MAX) {
+            self.meter.charge(Metric::RowsRead, u64::try_from(chunk.len()).unwrap_or(u64::MAX))?;
             let (sql, args) = count_statement(table.engine, &parent, key, chunk, &self.tenant);
             let started = clock();
             let counted = self.source(table)?.snapshot.connection().count(&sql, args).await;
@@ -136,7 +138,7 @@ pub(crate) fn count_statement(
             .zip(values)
             .map(|(column, raw)| {
                 args.push(Arg::Raw(raw.clone()));
-                engine.param(args.len(), &declared(column))
+                engine.param(args.len(), bare(&declared(column)).as_ref())
             })
             .collect();
         any.push(format!("({})", row.join(", ")));

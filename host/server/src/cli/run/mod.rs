@@ -1,0 +1,45 @@
+//! `mendwright run …`: one noun, the run.
+
+pub(super) mod apply;
+mod history;
+mod list;
+mod loaded;
+pub(super) mod plan;
+pub(super) mod rollback;
+mod show;
+mod sql;
+mod verify;
+
+use crate::cli::Done;
+use crate::cli::context::Context;
+use crate::cli::runtime::block_on;
+
+pub(super) use loaded::rfc3339_or_empty;
+
+/// Plan a repair, look at it, apply it, undo it.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Find out what a job would change. Nothing is changed.
+    Plan(plan::Args),
+    /// A run: where it stands, and its plan.
+    Show(show::Args),
+    /// Apply exactly what a plan shows, or nothing.
+    Apply(apply::Args),
+    /// Read back what a run wrote.
+    Verify(verify::Args),
+    /// Undo what a run did; rows that somebody changed since stay as they are.
+    Rollback(rollback::Args),
+    /// The runs, the newest first.
+    List(list::Args),
+}
+
+pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
+    match verb {
+        Verb::Plan(args) => block_on(context, plan::run(context, args)),
+        Verb::Show(args) => block_on(context, show::run(context, args)),
+        Verb::Apply(args) => block_on(context, apply::run(context, args)),
+        Verb::Verify(args) => block_on(context, verify::run(context, args)),
+        Verb::Rollback(args) => block_on(context, rollback::run(context, args)),
+        Verb::List(args) => block_on(context, list::run(context, args)),
+    }
+}

@@ -1,0 +1,205 @@
+//! `mendwright run plan JOB --tenant TENANT`: what a job would change.
+
+use std::path::PathBuf;
+
+use mendwright_catalog::manifest::Manifest;
+use mendwright_core::code::Code;
+use mendwright_core::compare::compare;
+use mendwright_core::run::State;
+use mendwright_store::{RunRecord, Store};
+use serde_json::{Map, Value};
+
+use super::loaded::{Loaded, Pages, Wanted, job_summary, load};
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::cli::{Done, problem};
+use crate::config::Config;
+use crate::engine::{Host, PlanRequest, rfc3339};
+use crate::view::difference::{PlanDifference, plan_difference};
+use crate::view::json;
+use crate::view::plan::{Options, Plan, plan};
+use crate::view::problem::{Exit, Problem};
+
+/// Find out what a job would change. Nothing is changed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The job.
+    #[arg(required_unless_present = "again")]
+    job: Option<String>,
+    /// Whose data.
+    #[arg(long, short, value_name = "TENANT", required_unless_present = "again")]
+    tenant: Option<String>,
+    /// A parameter of the job; `mendwright job explain JOB` lists them.
+    #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = pair)]
+    params: Vec<(String, String)>,
+    /// The parameters as a JSON object in a file; --param goes before it.
+    #[arg(long = "params", value_name = "FILE.json")]
+    params_file: Option<PathBuf>,
+    /// Keep only the changes of these rows: invoices/6, or 6 where that is enough.
+    #[arg(long, value_name = "KEY")]
+    only: Vec<String>,
+    /// Plan what an earlier run planned once more, and show the difference.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["job", "tenant", "params", "params_file"])]
+    again: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) ending: Ending,
+}
+
+/// How a plan is shown and ends.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(in crate::cli) struct Ending {
+    /// Every row, and every value at its full length.
+    #[arg(long)]
+    pub(in crate::cli) full: bool,
+    /// End with 2 if there are changes.
+    #[arg(long)]
+    pub(in crate::cli) detailed_exitcode: bool,
+}
+
+/// `name=value`.
+pub(in crate::cli) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("it takes NAME=VALUE".to_owned()),
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Done {
+    let host = context.host().await?;
+    let request = match &args.again {
+        Some(reference) => again(context, &host, reference, args.only).await?,
+        None => {
+            let (Some(job), Some(tenant)) = (args.job, args.tenant) else {
+                return Err(Problem::new(Code::Internal, "the command line was accepted without a job"));
+            };
+            let params = params(host.config(), &job, args.params_file.as_deref(), &args.params)?;
+            request(context, job, tenant, params, args.only)
+        }
+    };
+    make(context, &host, request, args.ending).await
+}
+
+/// A request with nothing unusual in it.
+pub(in crate::cli) fn request(
+    context: &Context,
+    job: String,
+    tenant: String,
+    params: Value,
+    only: Vec<String>,
+) -> PlanRequest {
+    PlanRequest { job, tenant, params, only, requested_by: context.person(), parent: None, progress: None }
+}
+
+/// What an earlier run was asked for.
+async fn again(context: &Context, host: &Host, reference: &str, only: Vec<String>) -> Result<PlanRequest, Problem> {
+    let before = context.find(host.store(), reference).await?;
+    let request = request(context, before.job_name, before.tenant, before.params, only);
+    Ok(PlanRequest { parent: Some(before.number), ..request })
+}
+
+/// The parameters: those of the file, with those typed over them.
+fn params(
+    config: &Config,
+    job: &str,
+    file: Option<&std::path::Path>,
+    typed: &[(String, String)],
+) -> Result<Value, Problem> {
+    let mut params = match file {
+        None => Map::new(),
+        Some(path) => read_params(path)?,
+    };
+    if !typed.is_empty() {
+        let manifest = manifest(config, job)?;
+        for (name, text) in typed {
+            params.insert(name.clone(), manifest.param_from_text(name, text));
+        }
+    }
+    Ok(Value::Object(params))
+}
+
+fn read_params(path: &std::path::Path) -> Result<Map<String, Value>, Problem> {
+    let text = mendwright_catalog::file::read(path, Code::ParamInvalid).map_err(problem::diagnostic)?;
+    let wrong = |why: String| Problem::new(Code::ParamInvalid, format!("{} {why}", path.display()));
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(params)) => Ok(params),
+        Ok(_) => Err(wrong("does not hold a JSON object: {\"name\": value, …}".to_owned())),
+        Err(error) => Err(wrong(format!("is not JSON: {error}"))),
+    }
+}
+
+fn manifest(config: &Config, job: &str) -> Result<Manifest, Problem> {
+    let Some(jobs) = &config.jobs else {
+        return Err(Problem::new(Code::JobUnknown, "the configuration names no jobs directory")
+            .next("mendwright config check", "after [jobs] path = \"jobs\" is added"));
+    };
+    mendwright_catalog::jobs::find(&jobs.path, job).map_err(problem::diagnostics)
+}
+
+/// Makes the plan and shows it.
+pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: PlanRequest, ending: Ending) -> Done {
+    let what = format!("{} for {}", request.job, mendwright_core::text::escape(&request.tenant));
+    let progress = Progress::begin(&context.out, what);
+    request.progress = Some(progress.report());
+    let planned = host.plan(request).await;
+    drop(progress);
+    let run = planned?;
+    let wanted = if ending.full || context.out.is_json() { Wanted::All } else { Wanted::First };
+    let loaded = load(host.store(), run.number, wanted).await?;
+    let now = rfc3339(host.now_us());
+    if let Some(before) = run.parent.filter(|_| !context.out.is_json()) {
+        show_difference(context, host.store(), &run, before).await?;
+    }
+    show(context, host.config(), &run, loaded, &now, ending.full);
+    let has_changes = run.state == State::Planned;
+    Ok(if has_changes && ending.detailed_exitcode { Exit::Changes } else { Exit::of_state(run.state) })
+}
+
+fn show(context: &Context, config: &Config, run: &RunRecord, loaded: Loaded, now: &str, full: bool) {
+    let Loaded { mut document, changes } = loaded;
+    if context.out.is_json() {
+        document.changes = changes;
+        context.out.result(&json::json(&document));
+        return;
+    }
+    let summary = job_summary(config, &run.job_name);
+    let view = Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now, next: &[] };
+    let options = Options { full, ..Options::default() };
+    context.out.result(&plan(context.out.look, &view, &options));
+}
+
+/// Before the new plan: in what it differs from the old one.
+async fn show_difference(
+    context: &Context,
+    store: &Store,
+    run: &RunRecord,
+    before: mendwright_store::RunNumber,
+) -> Result<(), Problem> {
+    let old = match store.load_plan(before).await {
+        Ok(_) => all(store, before).await?,
+        // A run that ended without a plan has nothing to differ from.
+        Err(_) => return Ok(()),
+    };
+    let new = all(store, run.number).await?;
+    let resources = load(store, run.number, Wanted::No).await?.document.resources;
+    let difference = PlanDifference {
+        old: before.get(),
+        new: run.number.get(),
+        comparison: &compare(old, new),
+        resources: &resources,
+        next: &[],
+    };
+    context.out.result(&format!("{}\n", plan_difference(context.out.look, &difference)));
+    Ok(())
+}
+
+async fn all(
+    store: &Store,
+    run: mendwright_store::RunNumber,
+) -> Result<Vec<mendwright_core::plan::BoundChange>, Problem> {
+    let mut pages = Pages::new(store, run);
+    let mut changes = Vec::new();
+    while let Some(page) = pages.next().await? {
+        changes.extend(page.into_iter().map(|stored| stored.change));
+    }
+    Ok(changes)
+}

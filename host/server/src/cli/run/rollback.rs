@@ -1,0 +1,291 @@
+//! `mendwright run rollback RUN`, `mendwright undo RUN`: what was there before, where nobody changed
+//! it since.
+
+use std::collections::BTreeMap;
+
+use mendwright_core::code::Code;
+use mendwright_core::plan::document::{Cell, Document};
+use mendwright_core::run::State;
+use mendwright_core::text::escape;
+use mendwright_core::value::Value;
+use mendwright_gateway::repair::{Fate, Undo};
+use mendwright_store::RunRecord;
+use serde::Serialize;
+
+use super::{history, sql};
+use crate::cli::context::Context;
+use crate::cli::out::FORMAT_VERSION;
+use crate::cli::progress::Progress;
+use crate::cli::prompt::{ask, confirm_digits, short};
+use crate::cli::{Done, problem};
+use crate::engine::{Host, Undone, rfc3339};
+use crate::view::Next;
+use crate::view::outcome::{RollbackResult, rollback};
+use crate::view::problem::{Exit, Problem};
+use crate::view::undo::{UndoCell, UndoPreview, UndoRow, undo, undo_confirm};
+
+/// Undo what a run did; rows that somebody changed since stay as they are.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run: 1042, the end of its id, or @last.
+    run: String,
+    /// At least 16 hex digits of the preview's digest, from the person who read it.
+    #[arg(long, value_name = "DIGEST", value_parser = confirm_digits)]
+    confirm: Option<String>,
+    /// Show what would be restored, and restore nothing.
+    #[arg(long, conflicts_with = "confirm")]
+    preview: bool,
+    /// The way back as plain SQL, for a person to run by hand.
+    #[arg(long, conflicts_with_all = ["confirm", "preview"])]
+    sql: bool,
+    /// Every row, and every value at its full length.
+    #[arg(long)]
+    full: bool,
+}
+
+#[derive(Serialize)]
+struct PreviewRecord<'a> {
+    format_version: &'static str,
+    number: u64,
+    run: String,
+    state: &'static str,
+    digest: String,
+    restores: usize,
+    conflicts: usize,
+    rows: Vec<RowRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct RowRecord<'a> {
+    resource: &'a str,
+    key: &'a str,
+    did: &'static str,
+    conflict: Option<&'a str>,
+    cells: BTreeMap<&'a str, CellRecord>,
+}
+
+#[derive(Serialize)]
+struct CellRecord {
+    before: Option<Cell>,
+    wrote: Option<Cell>,
+    now: Option<Cell>,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    format_version: &'static str,
+    number: u64,
+    run: String,
+    state: &'static str,
+    restored: u64,
+    left: &'a [String],
+    elapsed_ms: u64,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Done {
+    if args.sql {
+        let config = context.config()?;
+        let store = context.store(&config).await?;
+        let run = context.find(&store, &args.run).await?;
+        // The undo of an undo goes there again.
+        let undone = run.state == State::RolledBack;
+        let direction = if undone { sql::Direction::There } else { sql::Direction::Back };
+        context.out.result(&sql::script(context, &config, &store, &run, direction).await?);
+        return Ok(Exit::Done);
+    }
+    let host = context.host().await?;
+    let run = context.find(host.store(), &args.run).await?;
+    let confirmed = match args.confirm {
+        Some(digits) => digits,
+        None => {
+            let looked = look(context, &host, &run, args.preview, args.full).await?;
+            let Some(digest) = looked else { return Ok(Exit::Done) };
+            digest
+        }
+    };
+    let progress = Progress::begin(&context.out, format!("undoing {}", run.number));
+    context.begin_commit();
+    let undone = host.undo(run.number, &confirmed).await;
+    drop(progress);
+    show(context, &host, &run, &undone?)
+}
+
+/// Shows what an undo would do, and asks for the beginning of its digest unless only a look was wanted.
+async fn look(
+    context: &Context,
+    host: &Host,
+    run: &RunRecord,
+    only_preview: bool,
+    full: bool,
+) -> Result<Option<String>, Problem> {
+    let progress = Progress::begin(&context.out, format!("reading the journal of {}", run.number));
+    let found = host.undo_preview(run.number).await;
+    drop(progress);
+    let (run, found) = found?;
+    let number = run.number.get();
+    let again = format!("mendwright undo {number}");
+    let confirm = Next::new(format!("{again} --confirm {}", short(&found.digest)), "restores exactly this");
+    if context.out.is_json() && (only_preview || !context.out.can_ask()) {
+        context.out.json(&preview_record(&run, &found));
+        return if only_preview { Ok(None) } else { Err(unconfirmed(&run, confirm)) };
+    }
+    let document = host.store().load_plan(run.number).await.map_err(problem::store)?.document;
+    let hints = match (only_preview, found.restores()) {
+        (_, 0) => vec![Next::new(format!("{again} --sql"), "the way back as SQL, for a person to judge")],
+        (true, _) => vec![confirm.clone(), Next::new(format!("{again} --sql"), "the same as SQL")],
+        (false, _) => Vec::new(),
+    };
+    let preview = preview(&run, &found, &document, rfc3339(host.now_us()), hints);
+    let text = undo(if only_preview { context.out.look } else { context.out.look_err() }, &preview, full);
+    if only_preview {
+        context.out.result(&text);
+        return Ok(None);
+    }
+    context.out.stderr(&text);
+    if found.restores() == 0 {
+        let message = format!("nothing of {} can be restored: every row changed since", run.number);
+        return Err(Problem::new(Code::RollbackConflict, message)
+            .next(format!("{again} --sql"), "the way back as SQL, for a person to judge"));
+    }
+    if !context.out.can_ask() {
+        return Err(unconfirmed(&run, confirm));
+    }
+    ask(context, &undo_confirm(&preview), &found.digest, &again).await.map(Some)
+}
+
+fn unconfirmed(run: &RunRecord, confirm: Next) -> Problem {
+    let message = format!("nobody confirmed the undo of {}; without a terminal nothing is asked", run.number);
+    let mut problem = Problem::new(Code::ConfirmMissing, message);
+    problem.next.push(confirm);
+    problem
+}
+
+fn preview(run: &RunRecord, found: &Undo, document: &Document, now: String, next: Vec<Next>) -> UndoPreview {
+    let kinds: BTreeMap<&str, &BTreeMap<String, String>> =
+        document.resources.iter().map(|resource| (resource.name.as_str(), &resource.columns)).collect();
+    let mut rows: Vec<UndoRow> = found
+        .rows
+        .iter()
+        .map(|row| UndoRow {
+            resource: row.resource.clone(),
+            key: row.key.clone(),
+            action: row.did,
+            conflict: match &row.fate {
+                Fate::Restore => None,
+                Fate::Conflict(why) => Some(why.clone()),
+            },
+            cells: row
+                .cells
+                .iter()
+                .map(|cell| UndoCell {
+                    column: cell.column.clone(),
+                    kind: kinds
+                        .get(row.resource.as_str())
+                        .and_then(|of| of.get(&cell.column))
+                        .cloned()
+                        .unwrap_or_default(),
+                    wrote: value(cell.wrote.as_ref()),
+                    now: value(cell.now.as_ref()),
+                    before: value(cell.before.as_ref()),
+                })
+                .collect(),
+        })
+        .collect();
+    if found.rows.len() > crate::view::plan::ROWS_MAX {
+        // Not all are shown: those that stay as they are must not be among those left out.
+        rows.sort_by_key(|row| row.conflict.is_none());
+    }
+    UndoPreview {
+        number: run.number.get(),
+        state: run.state,
+        ended_at: rfc3339(run.updated_at_us),
+        now,
+        changes: count(found.rows.len()),
+        restores: count(found.restores()),
+        conflicts: count(found.conflicts()),
+        rows,
+        digest: found.digest,
+        next,
+    }
+}
+
+fn value(value: Option<&Value>) -> Option<Cell> {
+    value.map(Cell::from)
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+fn preview_record<'a>(run: &RunRecord, found: &'a Undo) -> PreviewRecord<'a> {
+    PreviewRecord {
+        format_version: FORMAT_VERSION,
+        number: run.number.get(),
+        run: run.id.to_string(),
+        state: run.state.word(),
+        digest: found.digest.to_string(),
+        restores: found.restores(),
+        conflicts: found.conflicts(),
+        rows: found
+            .rows
+            .iter()
+            .map(|row| RowRecord {
+                resource: &row.resource,
+                key: &row.key,
+                did: row.did.word(),
+                conflict: match &row.fate {
+                    Fate::Restore => None,
+                    Fate::Conflict(why) => Some(why),
+                },
+                cells: row
+                    .cells
+                    .iter()
+                    .map(|cell| {
+                        let record = CellRecord {
+                            before: value(cell.before.as_ref()),
+                            wrote: value(cell.wrote.as_ref()),
+                            now: value(cell.now.as_ref()),
+                        };
+                        (cell.column.as_str(), record)
+                    })
+                    .collect(),
+            })
+            .collect(),
+    }
+}
+
+fn show(context: &Context, host: &Host, before: &RunRecord, undone: &Undone) -> Done {
+    let run = &undone.run;
+    // The undo of an undo ends where it began: applied.
+    let wanted = if before.state == State::RolledBack { State::Succeeded } else { State::RolledBack };
+    let exit = if run.state == wanted { Exit::Done } else { Exit::of_state(run.state) };
+    if context.out.is_json() {
+        context.out.json(&Record {
+            format_version: FORMAT_VERSION,
+            number: run.number.get(),
+            run: run.id.to_string(),
+            state: run.state.word(),
+            restored: undone.restored,
+            left: &undone.left,
+            elapsed_ms: undone.elapsed_ms,
+        });
+        return Ok(exit);
+    }
+    let mut next = history::next(run, host.now_us());
+    if run.state == State::RolledBack {
+        next.push(Next::new(format!("mendwright undo {}", run.number.get()), "undoes the undo"));
+    }
+    let result = RollbackResult {
+        number: run.number.get(),
+        state: run.state,
+        code: run.outcome.as_ref().filter(|_| exit != Exit::Done).map(|outcome| outcome.code),
+        message: run.outcome.as_ref().filter(|_| exit != Exit::Done).map(|o| o.message.clone()).unwrap_or_default(),
+        elapsed_ms: undone.elapsed_ms,
+        restored: undone.restored,
+        // The title says why; the reasons of each are in the preview.
+        left: undone.left.iter().map(|row| escape(row.split_once(": ").map_or(row, |(name, _)| name))).collect(),
+        next,
+    };
+    context.out.result(&rollback(context.out.look, &result));
+    Ok(exit)
+}
