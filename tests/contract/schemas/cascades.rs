@@ -5,7 +5,7 @@ use mendwright_core::run::State;
 use serde_json::json;
 
 use super::{Bound, Shop, bindings, delete, set};
-use crate::world::{ENGINES, Short as _};
+use crate::world::ENGINES;
 
 const SHOP: &str = "CREATE TABLE invoice (id integer PRIMARY KEY, tenant text NOT NULL, note text);
     CREATE TABLE line (id integer PRIMARY KEY, invoice integer NOT NULL REFERENCES invoice ON DELETE CASCADE, q integer);

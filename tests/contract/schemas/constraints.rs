@@ -5,7 +5,7 @@ use mendwright_core::run::State;
 use serde_json::json;
 
 use super::{Bound, Shop, by, delete, insert, set};
-use crate::world::{ENGINES, Engine, Short as _};
+use crate::world::{ENGINES, Engine};
 
 const SEATS: &str = "INSERT INTO seat VALUES (1, 'acme', 10), (2, 'acme', 20), (3, 'other', 30);";
 
@@ -163,7 +163,7 @@ async fn a_conflict_clause_of_sqlite_is_declared_and_even_then_deletes_nothing()
              UNIQUE (place) ON CONFLICT {how}); {SEATS}"
         );
         let seat = Bound::new("seat", "id tenant place");
-        let shop = Shop::open(Engine::Sqlite, &schema, &[seat.clone()]).await;
+        let shop = Shop::open(Engine::Sqlite, &schema, std::slice::from_ref(&seat)).await;
         let free = set("seat", json!({"id": "1"}), json!({"place": "11"}));
         let message = shop.refuses("acme", free.clone(), Code::SideEffect).await;
         assert!(message.contains(how), "{message}");
@@ -186,7 +186,7 @@ async fn an_index_over_some_rows_is_no_key_and_still_forbids() {
              CREATE UNIQUE INDEX one_open ON card (tenant) WHERE state = 'open';
              INSERT INTO card VALUES (1, 'acme', 'open'), (2, 'acme', 'shut'), (3, 'other', 'shut');";
         let card = Bound::new("card", "id tenant state");
-        let shop = Shop::open(engine, schema, &[card.clone()]).await;
+        let shop = Shop::open(engine, schema, std::slice::from_ref(&card)).await;
         let open = |id: &str| set("card", json!({"id": id}), json!({"state": "open"}));
         let message = shop.refuses("acme", open("2"), Code::ConstraintViolated).await;
         assert!(message.contains("uniqueness"), "{message}");

@@ -77,7 +77,7 @@ async fn a_schema_may_have_any_name_and_its_triggers_too() {
     );
     let item = Bound::new("item", "id tenant note").more(&format!("schema = {}", quoted("Ünï \"schema\"; --")));
     let touch = set("item", json!({"id": "1"}), json!({"note": "new"}));
-    let shop = Shop::open(Engine::Postgres, &sql, &[item.clone()]).await;
+    let shop = Shop::open(Engine::Postgres, &sql, std::slice::from_ref(&item)).await;
     shop.refuses("acme", touch.clone(), Code::SideEffect).await;
     let known = item.more(&format!("triggers = {{ {} = \"nothing\" }}", quoted("touch \"it\"; --")));
     let shop = Shop::open(Engine::Postgres, &sql, &[known]).await;

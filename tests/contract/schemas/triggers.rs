@@ -5,7 +5,7 @@ use mendwright_core::run::State;
 use serde_json::json;
 
 use super::{Bound, Shop, by, insert, set};
-use crate::world::{ENGINES, Engine, Short as _};
+use crate::world::{ENGINES, Engine};
 
 const ITEM: &str = "CREATE TABLE item (id integer PRIMARY KEY, tenant text NOT NULL, q integer, note text,
         unseen text, updated_at text);

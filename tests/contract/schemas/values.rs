@@ -281,13 +281,13 @@ async fn defaults_are_left_to_the_database_only_where_they_are_constant() {
         };
         let new = |cells: serde_json::Value| insert("item", json!({"id": "9"}), cells);
         let shop =
-            Shop::open(engine, &schema("text NOT NULL DEFAULT 'fixed'", "integer DEFAULT 7"), &[item.clone()]).await;
+            Shop::open(engine, &schema("text NOT NULL DEFAULT 'fixed'", "integer DEFAULT 7"), std::slice::from_ref(&item)).await;
         shop.there_and_back("acme", new(json!({}))).await;
         let run = shop.applied("acme", new(json!({"other": "8"}))).await;
         assert_eq!(shop.world.value("SELECT v FROM item WHERE id = 9").await, "fixed");
         shop.undone(&run).await;
         let now = by(engine, "text NOT NULL DEFAULT CURRENT_TIMESTAMP", "text NOT NULL DEFAULT now()::text");
-        let shop = Shop::open(engine, &schema(now, "integer"), &[item.clone()]).await;
+        let shop = Shop::open(engine, &schema(now, "integer"), std::slice::from_ref(&item)).await;
         shop.refuses("acme", new(json!({})), Code::InsertIncomplete).await;
         shop.there_and_back("acme", new(json!({"v": "then"}))).await;
         let unbound = Bound::new("item", "id tenant other");
