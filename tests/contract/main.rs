@@ -5,5 +5,6 @@
 
 mod concurrency;
 mod direct;
+mod properties;
 mod story;
 mod world;
