@@ -2,6 +2,7 @@
 //! minute of linking.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it meets the unexpected")]
 
 mod concurrency;
 mod direct;
