@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, helpers of tests too")]
 #![allow(clippy::indexing_slicing, reason = "what is not there fails the test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it meets the unexpected")]
 
 mod bad_input;
 mod concurrency;
@@ -19,6 +20,7 @@ mod p3_used_once;
 mod p4_one_way;
 mod p5_one_tenant;
 mod p6_undo;
+mod properties;
 mod schemas;
 mod shop;
 mod story;

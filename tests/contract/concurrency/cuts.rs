@@ -113,7 +113,7 @@ async fn a_connection_that_is_cut_at_any_message_ends_as_the_journal_says_and_ne
     let url = ground.world.url().replace(&direct, &format!(":{}/", proxy.port()));
     assert_ne!(url, ground.world.url());
     let mut cuts = vec![Cut::BeforeCommit(1), Cut::AfterCommit(1), Cut::BeforeCommit(2), Cut::AfterCommit(2)];
-    cuts.extend((1..).step_by(17).map(Cut::AtMessage).take(200));
+    cuts.extend((1..).step_by(29).map(Cut::AtMessage).take(200));
     let (mut quantity, mut applied_despite, mut not_applied) = (1_000, 0, 0);
     for cut in cuts {
         quantity += 1;

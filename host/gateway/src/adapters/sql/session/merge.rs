@@ -20,6 +20,8 @@ impl Session {
         let Some(rows) = self.overlay.resources.get(&open.table.resolved.name) else {
             for row in page {
                 let values = values_of(&open.table, &open.selected, &row)?;
+                // What the job asks for after this page must not come before it.
+                open.last = Some(place_of(&open.selected, &open.order, &values));
                 open.ready.push_back(values.into_iter().take(open.query.columns.len()).collect());
             }
             return Ok(());
@@ -52,7 +54,8 @@ impl Session {
         for row in page {
             let values = values_of(&open.table, &open.selected, &row)?;
             let place = place_of(&open.selected, &open.order, &values);
-            while let Some((_, row)) = elsewhere.next_if(|(other, _)| other.cmp(&place) == Ordering::Less) {
+            // The same place is the same row, which the snapshot's own turn below leaves out.
+            while let Some((_, row)) = elsewhere.next_if(|(other, _)| other.cmp(&place) != Ordering::Greater) {
                 open.ready.push_back(row);
             }
             let key = Key(place.get(open.order.len() - open.table.resolved.key.len()..).unwrap_or_default().to_vec());
