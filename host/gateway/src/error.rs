@@ -103,27 +103,27 @@ pub(crate) fn classify(error: sqlx::Error) -> Classified {
     };
     let code = database.code().unwrap_or_default().into_owned();
     let constraint = database.constraint().map(ToOwned::to_owned);
-    match code.as_str() {
-        // PostgreSQL, by SQLSTATE
-        "40001" | "40P01" => Classified::Again(error),
-        "55P03" => Classified::Locked,
-        "57014" => Classified::TimedOut,
-        "42501" | "25006" => Classified::Forbidden,
-        "42P01" | "42703" | "3F000" => Classified::Missing(error),
-        state if state.len() == 5 && state.starts_with("23") => {
-            Classified::Violated { what: violated(state), constraint }
-        }
-        state if state.len() == 5 && state.starts_with("22") => Classified::BadValue,
+    // A SQLSTATE has five characters, often all digits; SQLite's extended codes have four at most.
+    match code.parse::<u32>() {
+        Ok(extended) if code.len() < 5 => sqlite(extended, error),
+        _ => postgres(&code, constraint, error),
+    }
+}
+
+fn postgres(state: &str, constraint: Option<String>, error: sqlx::Error) -> Classified {
+    let class = state.get(..2).unwrap_or_default();
+    match (state, class) {
+        ("40001" | "40P01", _) => Classified::Again(error),
+        ("55P03", _) => Classified::Locked,
+        ("57014", _) => Classified::TimedOut,
+        ("42501" | "25006", _) => Classified::Forbidden,
+        ("42P01" | "42703" | "3F000", _) => Classified::Missing(error),
+        (_, "23") => Classified::Violated { what: violated(state), constraint },
+        (_, "22") => Classified::BadValue,
         // RAISE EXCEPTION
-        "P0001" => Classified::Violated { what: "a trigger", constraint: None },
-        // SQLite, by extended result code
-        number => match number.parse::<u32>() {
-            Ok(extended) => sqlite(extended, error),
-            Err(_) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
-                Classified::Unavailable(error)
-            }
-            Err(_) => Classified::Other(error),
-        },
+        ("P0001", _) => Classified::Violated { what: "a trigger", constraint: None },
+        (_, "08" | "28" | "3D" | "53" | "57" | "58") => Classified::Unavailable(error),
+        _ => Classified::Other(error),
     }
 }
 
