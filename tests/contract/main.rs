@@ -2,18 +2,28 @@
 //! minute of linking.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, helpers of tests too")]
+#![allow(clippy::cast_possible_truncation, reason = "tests count to a few thousand")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect fails it")]
+#![allow(clippy::indexing_slicing, reason = "what is not there fails the test")]
 
 mod bad_input;
+mod concurrency;
 mod crash;
+mod direct;
 mod full_disk;
 mod hostile;
 mod p12_deterministic;
 mod p13_metered;
+mod p1_dry_run;
+mod p2_apply_equals_plan;
+mod p2_approval;
 mod p3_used_once;
 mod p4_one_way;
 mod p5_one_tenant;
 mod p5_rows;
 mod p6_undo;
+mod schemas;
 mod shop;
 mod story;
 mod tidy;

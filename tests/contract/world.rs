@@ -33,6 +33,44 @@ enum Target {
     Postgres(Database),
 }
 
+/// One connection of the application, for transactions that stay open.
+pub(crate) enum App {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl App {
+    /// Runs statements.
+    pub(crate) async fn run(&mut self, sql: &str) {
+        self.try_run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Runs statements that may fail.
+    pub(crate) async fn try_run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite(app) => sqlx::raw_sql(sql).execute(app).await.map(drop),
+            Self::Postgres(app) => sqlx::raw_sql(sql).execute(app).await.map(drop),
+        }
+    }
+
+    /// The first column of the first row as text; `NULL` for none.
+    pub(crate) async fn value(&mut self, sql: &str) -> String {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let text = match self {
+            Self::Sqlite(app) => {
+                let row = sqlx::query(sql).fetch_optional(app).await.unwrap();
+                row.and_then(|row| row.try_get_unchecked::<Option<String>, _>(0).unwrap())
+            }
+            Self::Postgres(app) => {
+                let row = sqlx::query(sql).fetch_optional(app).await.unwrap();
+                row.and_then(|row| row.try_get_unchecked::<Option<String>, _>(0).unwrap())
+            }
+        };
+        text.unwrap_or_else(|| "NULL".to_owned())
+    }
+}
+
 /// Everything that one test stands on.
 pub(crate) struct World {
     pub(crate) engine: Engine,
@@ -103,11 +141,6 @@ allow.invoice_lines = {{ read = ["id", "invoice_id", "track", "unit_price", "qua
         price = name("UnitPrice", "unit_price"),
         quantity = name("Quantity", "quantity"),
     )
-}
-
-/// `rows` of the hostile guest's parameters: tagged key, tagged value.
-pub(crate) fn params(pairs: &[(&str, serde_json::Value)]) -> serde_json::Value {
-    serde_json::Value::Object(pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())
 }
 
 impl World {
@@ -209,6 +242,23 @@ impl World {
         Host::open(self.config(), self.env()).await.unwrap_or_else(|problem| panic!("{problem:?}"))
     }
 
+    /// A host of the same configuration with another control store, or another way to the target.
+    pub(crate) async fn other_host(&self, control: &str, url: &str) -> Host {
+        let path = self.directory.path().join(format!("{control}.toml"));
+        let text = self.config_text().replace("sqlite:control.db", &format!("sqlite:{control}.db"));
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        Host::open(config, Env::of([("TARGET_URL", url)])).await.unwrap_or_else(|problem| panic!("{problem:?}"))
+    }
+
+    /// A connection as the application has it.
+    pub(crate) async fn app(&self) -> App {
+        match &self.target {
+            Target::Sqlite(path) => App::Sqlite(mendwright_tests::chinook::connect_sqlite(path).await.unwrap()),
+            Target::Postgres(database) => App::Postgres(database.connect().await.unwrap()),
+        }
+    }
+
     /// Puts one of the project's jobs into the world's jobs directory.
     pub(crate) fn install(&self, job: &str) -> &Self {
         let from = workspace_root().join("jobs").join(job);
@@ -245,35 +295,12 @@ impl World {
 
     /// Runs statements as the application would.
     pub(crate) async fn sql(&self, sql: &str) {
-        let sql = AssertSqlSafe(sql.to_owned());
-        match &self.target {
-            Target::Sqlite(path) => {
-                let mut app = mendwright_tests::chinook::connect_sqlite(path).await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut app).await.unwrap();
-            }
-            Target::Postgres(database) => {
-                let mut app = database.connect().await.unwrap();
-                sqlx::raw_sql(sql).execute(&mut app).await.unwrap();
-            }
-        }
+        self.app().await.run(sql).await;
     }
 
     /// The first column of the first row as text; `NULL` for none.
     pub(crate) async fn value(&self, sql: &str) -> String {
-        let sql = AssertSqlSafe(sql.to_owned());
-        let text = match &self.target {
-            Target::Sqlite(path) => {
-                let mut app = mendwright_tests::chinook::connect_sqlite(path).await.unwrap();
-                let row = sqlx::query(sql).fetch_optional(&mut app).await.unwrap();
-                row.and_then(|row| row.try_get_unchecked::<Option<String>, _>(0).unwrap())
-            }
-            Target::Postgres(database) => {
-                let mut app = database.connect().await.unwrap();
-                let row = sqlx::query(sql).fetch_optional(&mut app).await.unwrap();
-                row.and_then(|row| row.try_get_unchecked::<Option<String>, _>(0).unwrap())
-            }
-        };
-        text.unwrap_or_else(|| "NULL".to_owned())
+        self.app().await.value(sql).await
     }
 
     /// Everything of the application's in the target.

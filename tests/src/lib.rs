@@ -10,8 +10,9 @@
 //! - [`books`]: its invoices, and what is right about them;
 //! - [`damage`]: ten realistic faults, chosen by a seed, the same on both engines;
 //! - [`dump`]: what "the target did not change" means;
+//! - [`proxy`]: a way to the server that can be cut at a chosen message;
 //! - [`guests`]: the components that tests run, built from source;
-//! - [`bench`]: what the benches stand on.
+//! - [`mod@bench`]: what the benches stand on.
 
 #![cfg(unix)]
 
@@ -22,6 +23,7 @@ pub mod damage;
 pub mod dump;
 pub mod guests;
 pub mod postgres;
+pub mod proxy;
 
 use std::path::PathBuf;
 

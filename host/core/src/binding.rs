@@ -94,7 +94,7 @@ pub struct ResolvedColumn {
     pub nullable: bool,
     /// Whether a row can be inserted without it and gets the same value each time.
     pub has_constant_default: bool,
-    /// Whether the database computes it (generated, identity always): never writable.
+    /// Whether the database computes it from other columns: never writable, nor journaled.
     pub generated: bool,
     /// Whether the database's own `=` holds exactly where the stored values are the same. Not so with
     /// `NOCASE`, `citext`, `character(n)`, a nondeterministic collation, or doubles (−0 equals 0).

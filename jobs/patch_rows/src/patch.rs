@@ -81,7 +81,8 @@ fn one(table: &Table, intent: Intent, row: RowPatch) -> Result<Patch> {
         let key: Vec<_> = table.key().map(|column| column.name.as_str()).collect();
         fail!("KEY_INCOMPLETE", "`{other}` is no key column of `{}`; its key is {}", table.name(), key.join(", "));
     }
-    let (set, expect) = (cells(table, set, true)?, cells(table, expect, false)?);
+    // A new row may set what a row that is there may not change: the parent that it hangs under.
+    let (set, expect) = (cells(table, set, intent != Intent::Insert)?, cells(table, expect, false)?);
     match intent {
         Intent::Update if set.is_empty() => {
             fail!("NOTHING_TO_SET", "row {} of `{}` is given no value", shown(&key), table.name())

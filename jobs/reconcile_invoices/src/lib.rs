@@ -4,8 +4,8 @@
 //! invoice are held. What cannot be decided is a finding, and an invoice with an error finding is left
 //! as it is.
 //!
-//! In reading order: [`bound`], what the operator bound; [`invoice`], one invoice judged by its lines;
-//! [`payment`], the status that its payments give it.
+//! In reading order: `bound`, what the operator bound; `invoice`, one invoice judged by its lines;
+//! `payment`, the status that its payments give it.
 
 mod bound;
 mod invoice;

@@ -88,7 +88,7 @@ impl Shell {
     }
 
     /// How a person reaches this directory and the binary from the project's root.
-    pub(crate) fn from_root(&self) -> (String, String) {
+    pub(crate) fn seen_from_root(&self) -> (String, String) {
         let relative = |path: &Path| {
             let root = workspace_root();
             path.strip_prefix(&root).unwrap_or(path).display().to_string()

@@ -54,7 +54,7 @@ pub(crate) async fn run(shell: &Shell) -> Result<()> {
     broken.assert_unchanged(&restored);
     println!("  every byte is where it was: sha256 {}…\n", &restored.sha256()[..16]);
 
-    let (directory, binary) = shell.from_root();
+    let (directory, binary) = shell.seen_from_root();
     say("What to type next:");
     println!("  cd {directory}");
     println!("  {binary} run plan reconcile_invoices --tenant France    the other tenant");

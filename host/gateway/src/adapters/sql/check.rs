@@ -54,7 +54,7 @@ pub(crate) fn bind(
                 column: column.name.clone(),
                 declared: column.declared.clone(),
                 has_constant_default: column.constant_default,
-                generated: column.generated.is_some() || column.identity_always,
+                generated: column.generated.is_some(),
             })
             .collect(),
         fixed: fixed(engine, resource, table, &tenant),
@@ -98,7 +98,7 @@ fn columns(engine: Engine, resource: &Resource, table: &Table) -> Result<BTreeMa
                 declared: found.declared.clone(),
                 nullable: found.nullable,
                 has_constant_default: found.constant_default,
-                generated: found.generated.is_some() || found.identity_always,
+                generated: found.generated.is_some(),
                 exact: exactness(found, kind).is_none(),
                 currency: bound.currency.clone(),
                 class: bound.class.unwrap_or(resource.class),

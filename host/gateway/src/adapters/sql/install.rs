@@ -98,7 +98,8 @@ pub fn bound_tables(resources: &[Resolved], allowed: &BTreeMap<String, Allow>) -
             table.inserts |= does(Action::Insert);
             table.deletes |= does(Action::Delete);
             if does(Action::Update) {
-                let columns = allow.write.iter().filter_map(|name| resource.columns.get(name));
+                let written = allow.write.iter().filter(|name| !resource.is_fixed(name));
+                let columns = written.filter_map(|name| resource.columns.get(name));
                 table.updates.extend(columns.map(|column| column.column.clone()));
             }
             if writes {

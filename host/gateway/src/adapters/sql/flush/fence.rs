@@ -28,6 +28,9 @@ pub(super) struct Fence {
 /// Between two looks at whether a fence is free.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What stands before a run's id in the `application_name` of the connection that flushes it.
+const NAME: &str = "mendwright ";
+
 const FREE: &str = "fence.run IS NULL OR fence.run = excluded.run OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = fence.pid AND a.backend_start::text = fence.backend_start)";
 
 impl Fence {
@@ -146,15 +149,26 @@ impl Fence {
     }
 }
 
+/// PostgreSQL: says for which run this connection is, before it waits for anything.
+pub(super) async fn introduce(connection: &mut Connection, run: &str) -> Result<()> {
+    if connection.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let sql = "SELECT set_config('application_name', $1, false)";
+    connection.rows(sql, vec![Arg::text(format!("{NAME}{run}"))]).await.map(drop)
+}
+
 /// PostgreSQL: ends the backend that wrote for this run before, if it is still there, and waits until
 /// it is gone. Only then does the journal say what came of it.
 pub(crate) async fn end_former_backend(connection: &mut Connection, target: &Target, run: &str) -> Result<()> {
     if target.engine == Engine::Sqlite {
         return Ok(());
     }
+    // By name too: a former attempt may still wait for the fence row that is to carry its number.
     let alive = format!(
-        "FROM {} f JOIN pg_stat_activity a ON a.pid = f.pid AND a.backend_start::text = f.backend_start
-         WHERE f.run = $1 AND a.pid <> pg_backend_pid()",
+        "FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
+           AND (a.application_name = '{NAME}' || $1 OR EXISTS (SELECT 1 FROM {} f WHERE f.run = $1
+             AND a.pid = f.pid AND a.backend_start::text = f.backend_start))",
         own_table(target, "fence")
     );
     let end = format!("SELECT pg_terminate_backend(a.pid)::text {alive}");

@@ -218,10 +218,16 @@ pub(super) async fn references(
     resolved: &BTreeMap<String, Arc<Resolved>>,
 ) -> Result<()> {
     for key in &group.resolved.foreign_keys {
+        // What stays of a key of several columns is guarded, and part of where it leads.
+        let written = |column: &String| group.set.contains(column);
+        let names: Vec<&String> = group.set.iter().chain(&group.guard).chain(&group.key).collect();
         let places: Vec<usize> =
-            key.columns.iter().filter_map(|column| group.set.iter().position(|set| set == column)).collect();
-        if places.len() < key.columns.len() {
+            key.columns.iter().filter_map(|column| names.iter().position(|name| *name == column)).collect();
+        if !key.columns.iter().any(written) || group.action == Action::Delete {
             continue;
+        }
+        if places.len() < key.columns.len() {
+            return Err(foreign(&group.resolved.name));
         }
         let parent = resolved.values().find(|r| {
             r.database == group.resolved.database && r.table == key.table && r.schema == key.schema
@@ -229,7 +235,10 @@ pub(super) async fn references(
         let Some(parent) = parent else { return Err(foreign(&group.resolved.name)) };
         let mut wanted: BTreeMap<Vec<String>, Vec<Raw>> = BTreeMap::new();
         for row in batch {
-            let values: Vec<Raw> = places.iter().filter_map(|at| row.set.get(*at).cloned()).collect();
+            let values: Vec<Raw> = places
+                .iter()
+                .filter_map(|at| row.set.iter().chain(&row.guard).chain(&row.key).nth(*at).cloned())
+                .collect();
             if values.iter().all(|raw| *raw != Raw::Null) {
                 wanted.insert(values.iter().map(Raw::tagged).collect(), values);
             }
@@ -443,8 +452,32 @@ impl Fingerprints {
                 ));
             }
         }
-        Ok(())
+        if self.before.is_empty() { Ok(()) } else { only_planned(connection, groups).await }
     }
+}
+
+/// PostgreSQL: whether this transaction wrote other rows of these tables than planned, by the mark that
+/// each row bears of who wrote it. What a trigger deletes leaves no mark.
+async fn only_planned(connection: &mut Connection, groups: &[Group]) -> Result<()> {
+    if connection.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let mut planned: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
+    for group in groups {
+        let rows = if group.action == Action::Delete { 0 } else { group.rows.len() };
+        *planned.entry((group.resolved.schema.as_deref(), group.resolved.table.as_str())).or_default() += rows;
+    }
+    for ((schema, table), rows) in planned {
+        let name = Engine::Postgres.table(schema, table);
+        let sql = format!("SELECT count(*)::text FROM {name} WHERE xmin = pg_current_xact_id()::xid");
+        if connection.count(&sql, vec![]).await? > u64::try_from(rows).unwrap_or(u64::MAX) {
+            return Err(Error::refused(
+                Code::WriteDiffers,
+                format!("a trigger changed rows of `{}` that the plan does not", introspect::show(table)),
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn prints(
@@ -459,7 +492,14 @@ pub(super) async fn prints(
     let select: Vec<String> = stored_columns(&group.resolved)
         .iter()
         .filter(|column| !except.contains(column) && !derived(column))
-        .map(|column| engine.read("t", column))
+        .map(|column| match engine {
+            // Text that is not UTF-8 may lie beside what is written.
+            Engine::Sqlite => {
+                let name = ident(column);
+                format!("iif(typeof(t.{name}) = 'text', CAST(t.{name} AS BLOB), t.{name}), typeof(t.{name})")
+            }
+            Engine::Postgres => engine.read("t", column),
+        })
         .collect();
     let rows = stored(connection, group, &group.rows, None, &select).await?;
     Ok(rows

@@ -74,6 +74,7 @@ pub struct Flushed {
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
     let mut connection = Connection::open(flush.target, Role::Write).await?;
+    fence::introduce(&mut connection, flush.run).await?;
     let mut attempt = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;

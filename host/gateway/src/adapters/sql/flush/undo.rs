@@ -2,7 +2,7 @@
 //!
 //! A row that somebody changed since is a conflict; it is shown and stays as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mendwright_core::binding::{Resolved, ResolvedColumn};
@@ -108,7 +108,10 @@ pub(crate) fn inverse(entry: &Entry, resolved: &BTreeMap<String, Arc<Resolved>>)
         Action::Delete => write(Action::Insert, RawCells::new(), without_key(&entry.before)),
         Action::Update => {
             let written = |column: &String| entry.after.iter().any(|(c, _)| c == column);
-            let path = path_columns(table);
+            let mut path = path_columns(table);
+            // The rest of a reference that was written in part.
+            let keys = table.foreign_keys.iter().filter(|key| key.columns.iter().any(written));
+            path.extend(keys.flat_map(|key| key.columns.iter().cloned()));
             let stays = entry.before.iter().filter(|(c, _)| !written(c) && path.contains(c)).cloned();
             let guard = entry.after.iter().cloned().chain(stays).collect();
             let set = entry.before.iter().filter(|(c, _)| written(c)).cloned().collect();
@@ -207,7 +210,8 @@ async fn now(
     let mut now = Now::new();
     let engine = connection.engine();
     for group in arrange(writes.to_vec(), resolved) {
-        let columns = stored_columns(&group.resolved);
+        // Not the whole row: what lies beside it may be unreadable, and is not looked at.
+        let columns: BTreeSet<String> = group.guard.iter().chain(&group.set).cloned().collect();
         let select: Vec<String> = columns.iter().map(|column| engine.read("t", column)).collect();
         let scope = (group.action != Action::Insert).then_some(tenant);
         for (key, row) in lock::stored(connection, &group, &group.rows, scope, &select).await? {

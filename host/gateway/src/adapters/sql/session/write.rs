@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mendwright_core::binding::ResolvedColumn;
 use mendwright_core::budget::Metric;
 use mendwright_core::change::{Action, Key};
 use mendwright_core::code::Code;
@@ -30,13 +31,14 @@ impl Session {
             let cells = written(&table, &row, |name| table.writable(name).map(drop))?;
             wanted.push((row.key, raw, cells, row.reason));
         }
-        self.check_references(&table, wanted.iter().map(|(_, _, cells, _)| cells)).await?;
         let unknown: Vec<Key> = wanted
             .iter()
             .filter(|(key, ..)| self.overlay.get(&table.resolved.name, key).is_none())
             .map(|(key, ..)| key.clone())
             .collect();
         let mut bases = self.bases(&table, &unknown).await?;
+        let pointing = self.with_whole_references(&table, &wanted, &bases)?;
+        self.check_references(&table, pointing.iter()).await?;
         let mut puts: Vec<Put> = Vec::with_capacity(wanted.len());
         for (key, raw, new, reason) in wanted {
             let put = match self.overlay.get(&table.resolved.name, &key).cloned() {
@@ -150,6 +152,45 @@ impl Session {
         Ok(())
     }
 
+    /// What the rows would hold of each foreign key that they write a part of.
+    fn with_whole_references(
+        &mut self,
+        table: &Table,
+        rows: &[(Key, Vec<Raw>, Written, String)],
+        bases: &BTreeMap<Key, Base>,
+    ) -> Result<Vec<Written>, Refusal> {
+        let mut whole: Vec<Written> = rows.iter().map(|(_, _, cells, _)| cells.clone()).collect();
+        for key in &table.resolved.foreign_keys {
+            let of_key = |column: &&ResolvedColumn| key.columns.contains(&column.column);
+            let columns = table.columns.iter().filter_map(|name| Some((name, table.resolved.columns.get(name)?)));
+            let columns: Vec<_> = columns.filter(|(_, column)| of_key(column)).collect();
+            for ((row, _, written, _), cells) in rows.iter().zip(&mut whole) {
+                if !columns.iter().any(|(name, _)| written.contains_key(*name)) {
+                    continue;
+                }
+                for (name, column) in columns.iter().filter(|(name, _)| !written.contains_key(*name)) {
+                    let (base, newer) = match self.overlay.get(&table.resolved.name, row) {
+                        Some(Wanted::Update { base, cells, .. }) => (Some(base), cells.get(*name)),
+                        Some(Wanted::Insert { cells, .. }) => (None, cells.get(*name)),
+                        Some(Wanted::Delete { .. }) | None => (bases.get(row), None),
+                    };
+                    let at = table.columns.binary_search(name).ok();
+                    let stored = base.and_then(|base| base.cells.get(at?));
+                    let cell = match (newer, stored) {
+                        (Some(newer), _) => newer.clone(),
+                        (None, Some(raw)) => (table.value(name, column, raw)?, raw.clone()),
+                        (None, None) => continue,
+                    };
+                    cells.insert((*name).clone(), cell);
+                }
+                // What the reference rests on is guarded.
+                let names: Vec<String> = columns.iter().map(|(name, _)| (*name).clone()).collect();
+                self.note_columns(table, &names);
+            }
+        }
+        Ok(whole)
+    }
+
     /// The host says whose a new row is; a job that says so itself must say the same.
     fn with_tenant(&self, table: &Table, mut cells: Written) -> Result<Written, Refusal> {
         let path = &table.resolved.tenant;
@@ -226,23 +267,17 @@ fn insertable(table: &Table, name: &str) -> Result<(), Refusal> {
 }
 
 fn may_choose_key(table: &Table) -> Result<(), Refusal> {
-    let from_sequence = table
-        .resolved
-        .side_effects
-        .iter()
-        .find(|effect| effect.what == "identity")
-        .filter(|_| !table.resolved.guest_keys);
-    match from_sequence {
-        None => Ok(()),
-        Some(effect) => Err(refuse(
-            RefusalKind::Denied,
-            Code::InsertKey,
-            format!(
-                "the key of `{}` comes from {}; `guest_keys = true` in its binding would let jobs choose it",
-                table.resolved.name, effect.name
-            ),
-        )),
+    if !table.resolved.sequence_key || table.resolved.guest_keys {
+        return Ok(());
     }
+    Err(refuse(
+        RefusalKind::Denied,
+        Code::InsertKey,
+        format!(
+            "the key of `{}` comes from a sequence; `guest_keys = true` in its binding would let jobs choose it",
+            table.resolved.name
+        ),
+    ))
 }
 
 fn complete(table: &Table, cells: &Written) -> Result<(), Refusal> {

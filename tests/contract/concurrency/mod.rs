@@ -1,0 +1,9 @@
+//! An application that goes on writing while repairs are planned and made: a plan holds or drifts,
+//! never half, and nobody else's row is written.
+
+mod cuts;
+mod deadlocks;
+mod ground;
+mod hosts;
+mod races;
+mod steady;
