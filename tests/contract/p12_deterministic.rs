@@ -54,8 +54,12 @@ impl Inputs {
         let (mut requests, mut allow) = (BTreeMap::new(), BTreeMap::new());
         for (table, read, write) in tables {
             let operations: BTreeSet<Action> = if write.is_empty() { [].into() } else { [Action::Update].into() };
-            let request =
-                Request { read: words(read), write: words(write), operations: operations.clone(), ..Request::default() };
+            let request = Request {
+                read: words(read),
+                write: words(write),
+                operations: operations.clone(),
+                ..Request::default()
+            };
             requests.insert((*table).to_owned(), request);
             allow.insert((*table).to_owned(), Allow { read: words(read), write: words(write), operations });
         }
@@ -155,7 +159,16 @@ async fn hostile(name: &str) -> Inputs {
 }
 
 const ATTACKS: [&str; 10] = [
-    "none", "clock", "random", "look-around", "cursor-order", "scan-foreign", "names", "finding-flood", "panic", "empty-scans",
+    "none",
+    "clock",
+    "random",
+    "look-around",
+    "cursor-order",
+    "scan-foreign",
+    "names",
+    "finding-flood",
+    "panic",
+    "empty-scans",
 ];
 
 #[tokio::test]
@@ -276,8 +289,10 @@ async fn an_apply_sees_the_clock_and_the_randomness_of_its_plan() {
         world.install_hostile(REQUEST);
         let host = world.host().await;
         for name in ["clock", "random"] {
-            let (first, second) =
-                (attack(&host, "Germany", json!({"attack": name})).await, attack(&host, "Germany", json!({"attack": name})).await);
+            let (first, second) = (
+                attack(&host, "Germany", json!({"attack": name})).await,
+                attack(&host, "Germany", json!({"attack": name})).await,
+            );
             assert_eq!(first.state(), State::NothingToDo, "{engine:?} {first:?}");
             assert_ne!(first.log, second.log, "{engine:?}: each plan has a time and a seed of its own");
             assert!(first.log[0].contains(&first.run.frozen_now_us.to_string()) || name == "random", "{engine:?}");
@@ -308,5 +323,22 @@ async fn a_plan_says_what_it_used_and_the_next_one_uses_as_much() {
             used.push((exact, document.header.changes_root, document.header.bindings));
         }
         assert_eq!(used[0], used[1], "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_answers_differently_at_apply_merely_drifts() {
+    for engine in ENGINES {
+        let world = chinook(engine, GRANT).await;
+        world.install_hostile(REQUEST);
+        let host = world.host().await;
+        let rows = json!([[["i:1"], "d:9.90"], [["i:6"], "d:9.90"]]);
+        for name in ["different-at-apply", "fewer-at-apply"] {
+            let run = host.attack("Germany", json!({"attack": name, "rows": rows})).await.unwrap();
+            let before = world.dump().await;
+            let applied = host.confirm(&run).await.unwrap();
+            assert_eq!(applied.run.state, State::Drifted, "{engine:?} {name} {applied:?}");
+            before.assert_unchanged(&world.dump().await);
+        }
     }
 }

@@ -42,8 +42,16 @@ fn attacks() -> Vec<(&'static str, Json, Code)> {
             json!({"attack": "none", "rows": [[["i:1"], "d:9.90"], [["i:6"], "d:9.90"]]}),
             Code::BudgetRowsChanged,
         ),
-        ("bytes_changed = \"1KiB\"", json!({"attack": "giant-cell", "column": "address", "n": 5_000}), Code::BudgetBytesChanged),
-        ("host_memory = \"50KiB\"", json!({"attack": "giant-cell", "column": "address", "n": 100_000}), Code::BudgetHostMemory),
+        (
+            "bytes_changed = \"1KiB\"",
+            json!({"attack": "giant-cell", "column": "address", "n": 5_000}),
+            Code::BudgetBytesChanged,
+        ),
+        (
+            "host_memory = \"50KiB\"",
+            json!({"attack": "giant-cell", "column": "address", "n": 100_000}),
+            Code::BudgetHostMemory,
+        ),
         ("host_memory = \"50KiB\"", json!({"attack": "finding-flood", "code": "flood"}), Code::BudgetHostMemory),
         ("share_changed = 0.01", json!({"attack": "none", "value": "d:9.90"}), Code::BudgetShareChanged),
         ("", json!({"attack": "giant-cell", "column": "address"}), Code::BudgetHostcallBytes),
@@ -132,9 +140,8 @@ async fn the_strictest_of_manifest_grant_and_configuration_counts() {
         let rows = json!([[["i:1"], "d:9.90"], [["i:6"], "d:9.90"]]);
         for (manifest, limits, grant) in [(1, 50, 60), (50, 1, 60), (60, 50, 1), (1, 1, 1), (2, 50, 60)] {
             world.install_hostile(&format!("{REQUEST}[budget]\nrows_changed = {manifest}\n"));
-            world.bindings = format!(
-                "{bindings}{GRANT}limits = {{ rows_changed = {grant} }}\n[limits]\nrows_changed = {limits}\n"
-            );
+            world.bindings =
+                format!("{bindings}{GRANT}limits = {{ rows_changed = {grant} }}\n[limits]\nrows_changed = {limits}\n");
             let host = world.host().await;
             let seen = attack(&host, "Germany", json!({"attack": "none", "rows": rows})).await;
             let strictest = manifest.min(limits).min(grant);
@@ -156,7 +163,9 @@ async fn a_share_of_the_tenants_rows_is_held_by_each_of_the_three() {
         let mut world = chinook(engine, "").await;
         let bindings = world.bindings.clone();
         // 28 of Germany's invoices: one is 3.58 %.
-        for (manifest, limits, grant) in [("0.03", "1", "1"), ("1", "0.03", "1"), ("1", "1", "0.03"), ("1", "0.04", "1")] {
+        for (manifest, limits, grant) in
+            [("0.03", "1", "1"), ("1", "0.03", "1"), ("1", "1", "0.03"), ("1", "0.04", "1")]
+        {
             world.install_hostile(&format!("{REQUEST}[budget]\nshare_changed = {manifest}\n"));
             world.bindings = format!(
                 "{bindings}{GRANT}limits = {{ share_changed = {grant} }}\n[limits]\nshare_changed = {limits}\n"

@@ -162,7 +162,9 @@ async fn a_grant_is_for_its_job_its_versions_and_its_tenants_byte_for_byte() {
             assert_eq!(seen.code(), Some(Code::GrantMissing), "{engine:?} {tenant:?} {seen:?}");
             never_ran(&seen);
         }
-        for (job, from, to) in [("another version", "hostile@^1", "hostile@^2"), ("another job", "hostile@^1", "reconcile_invoices@^1")] {
+        for (job, from, to) in
+            [("another version", "hostile@^1", "hostile@^2"), ("another job", "hostile@^1", "reconcile_invoices@^1")]
+        {
             let other = chinook(engine, &GRANT.replace(from, to)).await;
             other.install_hostile(REQUEST);
             let host = other.host().await;

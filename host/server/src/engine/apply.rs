@@ -173,7 +173,9 @@ impl Host {
                 Problem::new(
                     Code::TargetUnavailable,
                     "the connection was lost before the target committed; nothing was applied",
-                ),
+                )
+                .detail("check that the target answers and that its disk has space")
+                .next(format!("mendwright run apply {}", run.number.get()), "tries again: the plan still stands"),
             )),
             Err(error) => Err(Ended::new(Event::ApplyAbandoned, problem::gateway(&error))),
         }
