@@ -78,12 +78,8 @@ impl Accounts {
                  INSERT INTO staged SELECT id, total FROM account;"
             ))
             .await?;
-        let options = Init {
-            switch_to_wal: false,
-            identity: Id::from_time(1, [7; 10]),
-            role: None,
-            tables: Vec::new(),
-        };
+        let options =
+            Init { switch_to_wal: false, identity: Id::from_time(1, [7; 10]), role: None, tables: Vec::new() };
         init(&accounts.target, &options).await?;
         Ok(accounts)
     }
@@ -209,12 +205,9 @@ fn authority() -> Result<Authority> {
         operations: [Action::Update].into(),
         ..Request::default()
     };
-    let allow = Allow { read: request.read.clone(), write: request.write.clone(), operations: request.operations.clone() };
-    let grant = Grant {
-        name: "bench".into(),
-        bind: BTreeMap::new(),
-        allow: [("accounts".to_owned(), allow)].into(),
-    };
+    let allow =
+        Allow { read: request.read.clone(), write: request.write.clone(), operations: request.operations.clone() };
+    let grant = Grant { name: "bench".into(), bind: BTreeMap::new(), allow: [("accounts".to_owned(), allow)].into() };
     Ok(decide(&[("accounts".to_owned(), request)].into(), &[grant])?)
 }
 
@@ -229,5 +222,10 @@ pub fn median(mut durations: Vec<Duration>) -> Duration {
 #[must_use]
 pub fn ratio(name: &str, own: Duration, rival: &str, other: Duration, aim: &str) -> String {
     let ms = |d: Duration| d.as_secs_f64() * 1_000.0;
-    format!("{name:<44} {:>10.2} ms   {rival:<34} {:>10.2} ms   ratio {:>5.2}   {aim}", ms(own), ms(other), ms(own) / ms(other).max(1e-9))
+    format!(
+        "{name:<44} {:>10.2} ms   {rival:<34} {:>10.2} ms   ratio {:>5.2}   {aim}",
+        ms(own),
+        ms(other),
+        ms(own) / ms(other).max(1e-9)
+    )
 }

@@ -8,14 +8,14 @@ use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
 
 use crate::adapters::sql::connection::{Connection, Role};
+pub use crate::adapters::sql::flush::Flushed;
 use crate::adapters::sql::flush::group::{Write, arrange};
-use crate::adapters::sql::flush::{Flush, fence, flush, journal, rehearse, undo, verify};
-use crate::adapters::sql::introspect;
 pub use crate::adapters::sql::flush::journal::MacKey;
 pub use crate::adapters::sql::flush::rehearse::Rehearsed;
 pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};
 pub use crate::adapters::sql::flush::verify::Verified;
-pub use crate::adapters::sql::flush::Flushed;
+use crate::adapters::sql::flush::{Flush, fence, flush, journal, rehearse, undo, verify};
+use crate::adapters::sql::introspect;
 use crate::adapters::sql::session::Computed;
 use crate::crash::crash_point;
 use crate::error::{Error, Result};

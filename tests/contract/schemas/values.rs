@@ -280,8 +280,12 @@ async fn defaults_are_left_to_the_database_only_where_they_are_constant() {
             )
         };
         let new = |cells: serde_json::Value| insert("item", json!({"id": "9"}), cells);
-        let shop =
-            Shop::open(engine, &schema("text NOT NULL DEFAULT 'fixed'", "integer DEFAULT 7"), std::slice::from_ref(&item)).await;
+        let shop = Shop::open(
+            engine,
+            &schema("text NOT NULL DEFAULT 'fixed'", "integer DEFAULT 7"),
+            std::slice::from_ref(&item),
+        )
+        .await;
         shop.there_and_back("acme", new(json!({}))).await;
         let run = shop.applied("acme", new(json!({"other": "8"}))).await;
         assert_eq!(shop.world.value("SELECT v FROM item WHERE id = 9").await, "fixed");

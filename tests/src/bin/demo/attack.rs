@@ -47,12 +47,24 @@ struct Attack {
 fn attacks() -> Vec<Attack> {
     let attack = |story, name, more| Attack { story, name, more };
     vec![
-        attack("reads a table that it did not ask for, shrugs at the no, and goes on", "shrug", json!({"key": ["i:1"], "value": "d:0.50"})),
+        attack(
+            "reads a table that it did not ask for, shrugs at the no, and goes on",
+            "shrug",
+            json!({"key": ["i:1"], "value": "d:0.50"}),
+        ),
         attack("names a table `x\"; drop table Invoice; --`", "names", json!({})),
-        attack("changes an invoice of another tenant, whose key it knows", "update-foreign", json!({"key": ["i:2"], "value": "d:0.01"})),
+        attack(
+            "changes an invoice of another tenant, whose key it knows",
+            "update-foreign",
+            json!({"key": ["i:2"], "value": "d:0.01"}),
+        ),
         attack("never ends", "loop", json!({})),
         attack("takes all the memory there is", "memory-bomb", json!({})),
-        attack("asks for other changes when it is applied than when it was approved", "different-at-apply", json!({"rows": [[["i:1"], "d:0.50"]]})),
+        attack(
+            "asks for other changes when it is applied than when it was approved",
+            "different-at-apply",
+            json!({"rows": [[["i:1"], "d:0.50"]]}),
+        ),
     ]
 }
 

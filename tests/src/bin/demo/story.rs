@@ -61,7 +61,9 @@ pub(crate) async fn run(shell: &Shell) -> Result<()> {
     println!("  {binary} run list                                       what happened so far");
     println!("  {binary} run show 1 --sql                               the plan as plain SQL, for a DBA");
     println!("  {binary} explain ERR_PLAN_DRIFTED                       what an error means");
-    println!("  make demo-attack                                                   six hostile components, from the root");
+    println!(
+        "  make demo-attack                                                   six hostile components, from the root"
+    );
     Ok(())
 }
 

@@ -73,7 +73,11 @@ impl Engine {
             Self::Sqlite => format!("{own} {operator} ?{n}"),
             Self::Postgres if is_text(column.kind) => {
                 let as_text = format!("{own}::text {operator} ${n}::text COLLATE \"C\"");
-                if operator == "=" && is_indexed_as_text(column) { format!("({} AND {as_text})", typed()) } else { as_text }
+                if operator == "=" && is_indexed_as_text(column) {
+                    format!("({} AND {as_text})", typed())
+                } else {
+                    as_text
+                }
             }
             Self::Postgres => typed(),
         }
@@ -131,7 +135,13 @@ pub(crate) fn bare(declared: &str) -> String {
     let rest = declared.get(open..).and_then(|rest| rest.split_once(')')).map_or("", |(_, rest)| rest);
     let base = declared.get(..open).unwrap_or(declared);
     // `bpchar` and `character` are not the same: the latter is `character(1)`.
-    let base = if base == "character" { "bpchar" } else if base == "bit" { "varbit" } else { base };
+    let base = if base == "character" {
+        "bpchar"
+    } else if base == "bit" {
+        "varbit"
+    } else {
+        base
+    };
     format!("{base}{rest}")
 }
 

@@ -81,8 +81,7 @@ impl Fence {
 
     async fn take_all(&mut self, connection: &mut Connection, sql: &str) -> Result<Option<String>> {
         for relation in &self.relations {
-            let args =
-                vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
+            let args = vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
             match connection.one(sql, args).await {
                 Ok(epoch) => match epoch.integer() {
                     Some(epoch) => self.epoch = self.epoch.max(epoch),

@@ -43,13 +43,7 @@ pub(crate) struct Write {
 
 impl From<NetChange> for Write {
     fn from(net: NetChange) -> Self {
-        Self {
-            resource: net.change.resource,
-            action: net.change.action,
-            key: net.key,
-            guard: net.guard,
-            set: net.set,
-        }
+        Self { resource: net.change.resource, action: net.change.action, key: net.key, guard: net.guard, set: net.set }
     }
 }
 
@@ -98,9 +92,9 @@ fn depths(resources: &BTreeMap<String, Arc<Resolved>>) -> BTreeMap<String, i64> 
         let mut moved = false;
         for child in resources.values() {
             for key in &child.foreign_keys {
-                let parent = resources.values().find(|p| {
-                    p.database == child.database && p.table == key.table && p.schema == key.schema
-                });
+                let parent = resources
+                    .values()
+                    .find(|p| p.database == child.database && p.table == key.table && p.schema == key.schema);
                 let Some(parent) = parent.filter(|parent| parent.name != child.name) else { continue };
                 let wanted = depth.get(&parent.name).copied().unwrap_or(0) + 1;
                 if let Some(own) = depth.get_mut(&child.name).filter(|own| **own < wanted) {

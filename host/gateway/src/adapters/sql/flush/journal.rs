@@ -141,7 +141,8 @@ pub(crate) async fn write(
             };
             let mac = sign(key, &signed);
             root.push(mac.as_bytes());
-            let row = [entry.resource.clone(), entry.relation.clone(), entry.action.word().to_owned(), k, before, after, mac];
+            let row =
+                [entry.resource.clone(), entry.relation.clone(), entry.action.word().to_owned(), k, before, after, mac];
             for (column, text) in texts.iter_mut().zip(row) {
                 column.push(text);
             }
@@ -269,13 +270,9 @@ pub(crate) async fn find(
         Engine::Sqlite => column.to_owned(),
         Engine::Postgres => format!("{column}::text"),
     };
-    let columns =
-        ["digest", "tenant", "kind", "epoch", "committed_at_us", "changes", "mac"].map(text).join(", ");
+    let columns = ["digest", "tenant", "kind", "epoch", "committed_at_us", "changes", "mac"].map(text).join(", ");
     let (a, b) = if target.engine == Engine::Sqlite { ("?1", "?2") } else { ("$1", "$2") };
-    let sql = format!(
-        "SELECT {columns} FROM {} WHERE run = {a} AND generation = {b}",
-        own_table(target, "commits")
-    );
+    let sql = format!("SELECT {columns} FROM {} WHERE run = {a} AND generation = {b}", own_table(target, "commits"));
     let rows = connection.rows(&sql, vec![Arg::text(run), Arg::Int(i64::from(generation))]).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let [digest, tenant, kind, epoch, at, changes, mac] = row.as_slice() else { return Err(tampered(run)) };
@@ -318,8 +315,7 @@ pub(crate) async fn read(
     );
     let mut last = i64::MIN;
     loop {
-        let args =
-            vec![Arg::text(run), Arg::Int(i64::from(generation)), Arg::Int(last), Arg::Int(PAGE_ROWS)];
+        let args = vec![Arg::text(run), Arg::Int(i64::from(generation)), Arg::Int(last), Arg::Int(PAGE_ROWS)];
         let page = connection.rows(&sql, args).await?;
         if page.is_empty() {
             break;

@@ -19,8 +19,8 @@ use super::super::raw::{Raw, to_value};
 use super::super::scope::Scope;
 use super::super::session::{StableRead, count_statement, declared, hash_row, stored_columns};
 use super::super::{install, introspect};
-use super::group::{Group, RowWrite};
 use super::Flush;
+use super::group::{Group, RowWrite};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -53,7 +53,10 @@ pub(super) async fn tables(
         }
     }
     // `LOCK TABLE` wants a right to the whole table, which the role of repairs does not have.
-    let sql = format!("SELECT {}($1::text::regclass, $2::text)::text", Engine::Postgres.table(Some(&target.schema), "lock_table"));
+    let sql = format!(
+        "SELECT {}($1::text::regclass, $2::text)::text",
+        Engine::Postgres.table(Some(&target.schema), "lock_table")
+    );
     for (table, mode) in modes {
         connection.rows(&sql, vec![Arg::text(table), Arg::text(mode)]).await?;
     }
@@ -103,7 +106,9 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
                 connection.rows(&sql, read.args.clone()).await?.iter().for_each(|row| hash_row(&mut hash, row));
                 hash
             }
-            Engine::Postgres => hash_by_cursor(connection, &format!("mendwright_reads_{n}"), &sql, read.args.clone()).await?,
+            Engine::Postgres => {
+                hash_by_cursor(connection, &format!("mendwright_reads_{n}"), &sql, read.args.clone()).await?
+            }
         };
         if <[u8; 32]>::from(hash.finalize()) != read.hash {
             return Err(Error::refused(
@@ -134,12 +139,7 @@ async fn hash_by_cursor(connection: &mut Connection, name: &str, sql: &str, args
 
 /// PostgreSQL: locks the rows that say whose the batch's rows are, parents first. What holds after
 /// this is looked at by later statements.
-pub(super) async fn path(
-    connection: &mut Connection,
-    group: &Group,
-    batch: &[RowWrite],
-    tenant: &str,
-) -> Result<()> {
+pub(super) async fn path(connection: &mut Connection, group: &Group, batch: &[RowWrite], tenant: &str) -> Result<()> {
     let scope = Scope::new(connection.engine(), &group.resolved, tenant, 1);
     if connection.engine() == Engine::Sqlite || group.action == Action::Insert || scope.parents.is_empty() {
         return Ok(());
@@ -229,9 +229,9 @@ pub(super) async fn references(
         if places.len() < key.columns.len() {
             return Err(foreign(&group.resolved.name));
         }
-        let parent = resolved.values().find(|r| {
-            r.database == group.resolved.database && r.table == key.table && r.schema == key.schema
-        });
+        let parent = resolved
+            .values()
+            .find(|r| r.database == group.resolved.database && r.table == key.table && r.schema == key.schema);
         let Some(parent) = parent else { return Err(foreign(&group.resolved.name)) };
         let mut wanted: BTreeMap<Vec<String>, Vec<Raw>> = BTreeMap::new();
         for row in batch {
@@ -281,7 +281,12 @@ pub(super) fn key_names(engine: Engine, group: &Group) -> String {
 }
 
 /// The keys of a batch as a table `mw(k0…)`, their parameters, and the join with `t`.
-pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
+pub(super) fn key_source(
+    engine: Engine,
+    group: &Group,
+    batch: &[RowWrite],
+    first: usize,
+) -> (String, Vec<Arg>, String) {
     let width = group.key.len();
     let on = |n: usize, column: &String| match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
@@ -296,7 +301,8 @@ pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], firs
         Engine::Postgres => {
             let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", first + n)).collect();
             let names: Vec<String> = (0..width).map(|n| format!("k{n}")).collect();
-            let column = |n: usize| batch.iter().map(|row| row.key.get(n).and_then(Raw::text).map(str::to_owned)).collect();
+            let column =
+                |n: usize| batch.iter().map(|row| row.key.get(n).and_then(Raw::text).map(str::to_owned)).collect();
             (
                 format!("SELECT * FROM unnest({}) AS u({})", arrays.join(", "), names.join(", ")),
                 (0..width).map(|n| Arg::Texts(column(n))).collect(),
@@ -376,7 +382,13 @@ pub(super) async fn explain(connection: &mut Connection, group: &Group, batch: &
     Error::Drifted(Box::new(comparison))
 }
 
-fn note(comparison: &mut Comparison, group: &Group, row: &RowWrite, planned: Option<(&String, &Raw)>, now: Option<&Raw>) {
+fn note(
+    comparison: &mut Comparison,
+    group: &Group,
+    row: &RowWrite,
+    planned: Option<(&String, &Raw)>,
+    now: Option<&Raw>,
+) {
     if comparison.differences.len() >= mendwright_core::compare::DIFFERENCES_MAX {
         return;
     }
@@ -417,7 +429,8 @@ impl Fingerprints {
     /// Remembers the rows before the write, where anything in the database could change more than is
     /// written.
     pub(super) async fn take(connection: &mut Connection, groups: &[Group]) -> Result<Self> {
-        let needed = groups.iter().any(|g| g.resolved.side_effects.iter().any(|e| e.what == "trigger" || e.what == "rule"));
+        let needed =
+            groups.iter().any(|g| g.resolved.side_effects.iter().any(|e| e.what == "trigger" || e.what == "rule"));
         let mut before = Vec::new();
         if needed {
             for group in groups {
@@ -486,9 +499,7 @@ pub(super) async fn prints(
     except: &[String],
 ) -> Result<BTreeMap<Vec<String>, [u8; 32]>> {
     let engine = connection.engine();
-    let derived = |physical: &str| {
-        group.resolved.columns.values().any(|c| c.column == physical && c.derived.is_some())
-    };
+    let derived = |physical: &str| group.resolved.columns.values().any(|c| c.column == physical && c.derived.is_some());
     let select: Vec<String> = stored_columns(&group.resolved)
         .iter()
         .filter(|column| !except.contains(column) && !derived(column))

@@ -217,7 +217,8 @@ async fn write_batch(
     let relation = connection.engine().table(group.resolved.schema.as_deref(), &group.resolved.table);
     let whole = stored_columns(&group.resolved);
     let entries = batch.iter().enumerate().map(|(n, row)| {
-        let named = |names: &[String], raws: &[Raw]| -> RawCells { names.iter().cloned().zip(raws.iter().cloned()).collect() };
+        let named =
+            |names: &[String], raws: &[Raw]| -> RawCells { names.iter().cloned().zip(raws.iter().cloned()).collect() };
         let after = match (group.action, stored.get(n)) {
             (Action::Insert, Some(stored)) => named(&whole, stored),
             _ => named(&group.set, &row.set),

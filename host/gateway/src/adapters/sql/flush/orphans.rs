@@ -38,13 +38,14 @@ pub(super) async fn none(connection: &mut Connection, groups: &[Group]) -> Resul
             }
             let own = (0..places.len()).map(|n| format!("k{n}")).collect::<Vec<_>>().join(",");
             let on = |alias: &str, columns: &[String]| {
-                let pairs = columns.iter().enumerate().map(|(n, column)| format!("{alias}.{} = mw.k{n}", ident(column)));
+                let pairs =
+                    columns.iter().enumerate().map(|(n, column)| format!("{alias}.{} = mw.k{n}", ident(column)));
                 pairs.collect::<Vec<_>>().join(" AND ")
             };
             for chunk in group.rows.chunks(ROWS_MAX) {
-                let values = chunk.iter().flat_map(|row| {
-                    places.iter().filter_map(|at| row.key.iter().chain(&row.guard).nth(*at)).cloned()
-                });
+                let values = chunk
+                    .iter()
+                    .flat_map(|row| places.iter().filter_map(|at| row.key.iter().chain(&row.guard).nth(*at)).cloned());
                 let args = values.map(Arg::Raw).collect();
                 let sql = format!(
                     "WITH mw({own}) AS (VALUES {}) SELECT count(*) FROM mw JOIN {} AS c ON {}

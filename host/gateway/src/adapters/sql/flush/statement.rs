@@ -50,7 +50,9 @@ pub(super) async fn write(
     match (connection.engine(), group.action) {
         (Engine::Sqlite, Action::Update) => sqlite_update(connection, group, rows, statement).await,
         (Engine::Sqlite, Action::Delete) => sqlite_delete(connection, group, rows, statement).await,
-        (Engine::Postgres, Action::Update | Action::Delete) => postgres_change(connection, group, rows, statement).await,
+        (Engine::Postgres, Action::Update | Action::Delete) => {
+            postgres_change(connection, group, rows, statement).await
+        }
         (_, Action::Insert) => insert(connection, group, rows).await,
     }
 }
@@ -275,7 +277,8 @@ async fn insert(connection: &mut Connection, group: &Group, rows: &[RowWrite]) -
     let table = engine.table(group.resolved.schema.as_deref(), &group.resolved.table);
     let (source, args) = match engine {
         Engine::Sqlite => {
-            let args: Vec<Arg> = rows.iter().flat_map(|row| row.key.iter().chain(&row.set)).cloned().map(Arg::Raw).collect();
+            let args: Vec<Arg> =
+                rows.iter().flat_map(|row| row.key.iter().chain(&row.set)).cloned().map(Arg::Raw).collect();
             (format!("VALUES {}", placeholders(1, rows.len(), columns.len())), args)
         }
         Engine::Postgres => {
@@ -288,9 +291,9 @@ async fn insert(connection: &mut Connection, group: &Group, rows: &[RowWrite]) -
                 .collect();
             let args = (0..columns.len())
                 .map(|n| {
-                    let cells = rows.iter().map(|row| {
-                        row.key.iter().chain(&row.set).nth(n).and_then(Raw::text).map(ToOwned::to_owned)
-                    });
+                    let cells = rows
+                        .iter()
+                        .map(|row| row.key.iter().chain(&row.set).nth(n).and_then(Raw::text).map(ToOwned::to_owned));
                     Arg::Texts(cells.collect())
                 })
                 .collect();
@@ -324,9 +327,8 @@ fn check_inserted(group: &Group, rows: &[RowWrite], whole: &[String], stored: Ve
     let at = |column: &String| whole.iter().position(|c| c == column);
     let key: Vec<usize> = group.key.iter().filter_map(at).collect();
     let set: Vec<usize> = group.set.iter().filter_map(at).collect();
-    let pick = |row: &RawRow, places: &[usize]| -> Vec<Raw> {
-        places.iter().filter_map(|at| row.get(*at).cloned()).collect()
-    };
+    let pick =
+        |row: &RawRow, places: &[usize]| -> Vec<Raw> { places.iter().filter_map(|at| row.get(*at).cloned()).collect() };
     if key.len() != group.key.len() || set.len() != group.set.len() {
         return Err(Error::refused(Code::ColumnUnknown, "a column of an inserted row is no longer in its table"));
     }

@@ -191,8 +191,7 @@ impl Session {
             let Some(table) = self.table_of(&name) else { continue };
             let scope = Scope::new(table.engine, &table.resolved, &self.tenant, 1);
             let count = if table.engine == Engine::Postgres { "count(*)::text" } else { "count(*)" };
-            let sql =
-                format!("SELECT {count} FROM {}{} WHERE {}", table.from(), scope.joins, scope.condition);
+            let sql = format!("SELECT {count} FROM {}{} WHERE {}", table.from(), scope.joins, scope.condition);
             let started = clock();
             let source = self.source(&table).map_err(refused)?;
             let rows = source.snapshot.connection().count(&sql, scope.args()).await;
@@ -275,9 +274,7 @@ impl Session {
                 children.push(Key(key));
             }
         }
-        children.retain(|key| {
-            !matches!(self.overlay.get(&child.resolved.name, key), Some(Wanted::Delete { .. }))
-        });
+        children.retain(|key| !matches!(self.overlay.get(&child.resolved.name, key), Some(Wanted::Delete { .. })));
         let n = children.len();
         if n > 0 {
             may_take(child)?;
@@ -452,8 +449,7 @@ fn update(
     if set.is_empty() {
         return Ok(None);
     }
-    let change =
-        Change { resource: table.resolved.name.clone(), key, action: Action::Update, before, after, reason };
+    let change = Change { resource: table.resolved.name.clone(), key, action: Action::Update, before, after, reason };
     Ok(Some(NetChange { change, key: key_cells(table, raw), guard, set }))
 }
 

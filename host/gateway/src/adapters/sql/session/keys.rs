@@ -86,10 +86,7 @@ fn join_keys(table: &Table, keys: &[Vec<Raw>], first: usize) -> (String, Vec<Arg
             let args = (0..columns.len())
                 .map(|n| Arg::Texts(keys.iter().map(|k| k.get(n).and_then(Raw::text).map(ToOwned::to_owned)).collect()))
                 .collect();
-            (
-                format!(" JOIN unnest({}) AS mw({}) ON {}", arrays.join(", "), names.join(", "), on.join(" AND ")),
-                args,
-            )
+            (format!(" JOIN unnest({}) AS mw({}) ON {}", arrays.join(", "), names.join(", "), on.join(" AND ")), args)
         }
     }
 }

@@ -29,7 +29,8 @@ impl Session {
         let moved = |cells: &Written| {
             open.order.iter().chain(open.query.filters.iter().map(|f| &f.column)).any(|c| cells.contains_key(c))
         };
-        let positional = rows.inserts > 0 || open.order.iter().any(|c| rows.touched.contains(c))
+        let positional = rows.inserts > 0
+            || open.order.iter().any(|c| rows.touched.contains(c))
             || open.query.filters.iter().any(|f| rows.touched.contains(&f.column));
         let mut elsewhere: Vec<(Vec<Value>, Row)> = Vec::new();
         if positional {
@@ -47,10 +48,8 @@ impl Session {
         }
         let at_end = page.is_empty();
         let last = open.last.clone();
-        let mut elsewhere = elsewhere
-            .into_iter()
-            .filter(|(place, _)| last.as_ref().is_none_or(|last| place > last))
-            .peekable();
+        let mut elsewhere =
+            elsewhere.into_iter().filter(|(place, _)| last.as_ref().is_none_or(|last| place > last)).peekable();
         for row in page {
             let values = values_of(&open.table, &open.selected, &row)?;
             let place = place_of(&open.selected, &open.order, &values);
@@ -62,9 +61,12 @@ impl Session {
             match rows.rows.get(&key).map(|(_, wanted)| wanted) {
                 None => open.ready.push_back(values.into_iter().take(open.query.columns.len()).collect()),
                 Some(Wanted::Update { cells, .. }) if !moved(cells) => {
-                    let row = open.query.columns.iter().zip(values).map(|(column, old)| {
-                        cells.get(column).map_or(old, |(new, _)| new.clone())
-                    });
+                    let row = open
+                        .query
+                        .columns
+                        .iter()
+                        .zip(values)
+                        .map(|(column, old)| cells.get(column).map_or(old, |(new, _)| new.clone()));
                     open.ready.push_back(row.collect());
                 }
                 Some(Wanted::Update { .. } | Wanted::Insert { .. } | Wanted::Delete { .. }) => {}
@@ -139,7 +141,13 @@ pub(super) fn merged(table: &Table, key: &Key, wanted: &Wanted, columns: &[Strin
     }
 }
 
-pub(super) fn row_of(table: &Table, _key: &Key, base: &Base, cells: Option<&Written>, columns: &[String]) -> Result<Row, Refusal> {
+pub(super) fn row_of(
+    table: &Table,
+    _key: &Key,
+    base: &Base,
+    cells: Option<&Written>,
+    columns: &[String],
+) -> Result<Row, Refusal> {
     columns
         .iter()
         .map(|name| {

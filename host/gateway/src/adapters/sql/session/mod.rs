@@ -177,8 +177,7 @@ impl Session {
             }
         }
         for (name, access) in authority.tables() {
-            let resolved =
-                self.resources.get(access.resource()).cloned().ok_or_else(|| unbound(access.resource()))?;
+            let resolved = self.resources.get(access.resource()).cloned().ok_or_else(|| unbound(access.resource()))?;
             may_use(&resolved, access)?;
             let engine = self
                 .sources

@@ -1,9 +1,7 @@
 //! The contract's `tables` and `table-writes`, answered by a session.
 
 use mendwright_core::change::Key;
-use mendwright_core::port::{
-    ColumnInfo, CursorId, Future, Query, Refusal, Row, RowChange, RowRemoval, Tables,
-};
+use mendwright_core::port::{ColumnInfo, CursorId, Future, Query, Refusal, Row, RowChange, RowRemoval, Tables};
 
 use super::Session;
 

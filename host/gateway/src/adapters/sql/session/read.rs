@@ -26,11 +26,8 @@ impl Session {
         }
         self.note_columns(&table, &columns);
         self.meter.charge(Metric::RowsRead, u64::try_from(keys.len().max(1)).unwrap_or(u64::MAX))?;
-        let unknown: Vec<Key> = keys
-            .iter()
-            .filter(|key| self.overlay.get(&table.resolved.name, key).is_none())
-            .cloned()
-            .collect();
+        let unknown: Vec<Key> =
+            keys.iter().filter(|key| self.overlay.get(&table.resolved.name, key).is_none()).cloned().collect();
         let bases = self.fetch(&table, &unknown, true).await?;
         self.usage.entry(table.resolved.name.clone()).or_default().rows_read +=
             u64::try_from(bases.len()).unwrap_or(u64::MAX);
@@ -63,7 +60,13 @@ impl Session {
     }
 
     /// A small result of the snapshot; remembered where the resource's reads must stay true.
-    pub(super) async fn rows(&mut self, table: &Table, sql: &str, args: Vec<Arg>, stable: bool) -> Result<Vec<RawRow>, Refusal> {
+    pub(super) async fn rows(
+        &mut self,
+        table: &Table,
+        sql: &str,
+        args: Vec<Arg>,
+        stable: bool,
+    ) -> Result<Vec<RawRow>, Refusal> {
         let started = clock();
         let left = self.time_left();
         let source = self.source(table)?;

@@ -91,7 +91,10 @@ impl Session {
         Err(refuse(
             RefusalKind::NotFound,
             Code::ReferenceForeign,
-            format!("a row of `{}` would point to a row of `{}` that the tenant does not have", table.resolved.name, parent.name),
+            format!(
+                "a row of `{}` would point to a row of `{}` that the tenant does not have",
+                table.resolved.name, parent.name
+            ),
         ))
     }
 

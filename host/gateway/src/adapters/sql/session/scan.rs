@@ -65,25 +65,18 @@ impl Session {
         );
         self.note_columns(&table, &query.columns);
         self.meter.charge(Metric::Cursors, 1)?;
-        let stable = table.resolved.stable_reads.then(|| {
-            (StableRead::new(&table.resolved.name, &sql, args.clone(), 0, Sha256::new()), Sha256::new())
-        });
+        let stable = table
+            .resolved
+            .stable_reads
+            .then(|| (StableRead::new(&table.resolved.name, &sql, args.clone(), 0, Sha256::new()), Sha256::new()));
         let started = clock();
         let opened = self.source(&table)?.snapshot.scan(&sql, args).await;
         let spent = self.spend(started);
         let scan = opened.map_err(|error| error.to_refusal())?;
         spent?;
         self.scans_opened += 1;
-        let open = OpenScan {
-            table,
-            query,
-            selected,
-            order,
-            scan: Some(scan),
-            ready: VecDeque::new(),
-            last: None,
-            stable,
-        };
+        let open =
+            OpenScan { table, query, selected, order, scan: Some(scan), ready: VecDeque::new(), last: None, stable };
         self.scans.insert(self.scans_opened, open);
         Ok(CursorId(self.scans_opened))
     }
@@ -188,7 +181,8 @@ fn scan_columns(table: &Table, query: &Query) -> Result<(Vec<String>, Vec<String
 /// One condition of a scan; its values are parameters.
 fn condition(table: &Table, filter: &Filter, args: &mut Vec<Arg>) -> Result<String, Refusal> {
     let column = table.readable(&filter.column)?;
-    let wrong = |why: &str| refuse(RefusalKind::Invalid, Code::CallInvalid, format!("filter on `{}`: {why}", filter.column));
+    let wrong =
+        |why: &str| refuse(RefusalKind::Invalid, Code::CallInvalid, format!("filter on `{}`: {why}", filter.column));
     let is_key = table.resolved.key.contains(&filter.column);
     let one = |operator: &str, args: &mut Vec<Arg>| -> Result<String, Refusal> {
         let [value] = filter.values.as_slice() else { return Err(wrong("takes exactly one value")) };

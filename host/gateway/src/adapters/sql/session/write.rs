@@ -198,8 +198,9 @@ impl Session {
         let Some((name, column)) = table.resolved.columns.iter().find(|(_, c)| c.column == *physical) else {
             return Err(refuse(RefusalKind::Denied, Code::ColumnFixed, "the tenant column is not bound"));
         };
-        let value = Value::from_plain(column.kind, Some(&self.tenant))
-            .ok_or_else(|| refuse(RefusalKind::Invalid, Code::ValueKind, "the tenant's name does not fit its column"))?;
+        let value = Value::from_plain(column.kind, Some(&self.tenant)).ok_or_else(|| {
+            refuse(RefusalKind::Invalid, Code::ValueKind, "the tenant's name does not fit its column")
+        })?;
         let raw = table.raw(name, column, &value)?;
         cells.insert(name.clone(), (value, raw));
         Ok(cells)
@@ -212,11 +213,7 @@ fn key_size(key: &Key) -> usize {
 }
 
 fn missing(table: &Table, key: &Key) -> Refusal {
-    refuse(
-        RefusalKind::NotFound,
-        Code::RowUnknown,
-        format!("the tenant has no row {key} in `{}`", table.resolved.name),
-    )
+    refuse(RefusalKind::NotFound, Code::RowUnknown, format!("the tenant has no row {key} in `{}`", table.resolved.name))
 }
 
 fn distinct<'a>(table: &Table, keys: impl Iterator<Item = &'a Key>) -> Result<(), Refusal> {
@@ -233,11 +230,7 @@ fn distinct<'a>(table: &Table, keys: impl Iterator<Item = &'a Key>) -> Result<()
     Ok(())
 }
 
-fn written(
-    table: &Table,
-    row: &RowChange,
-    allowed: impl Fn(&str) -> Result<(), Refusal>,
-) -> Result<Written, Refusal> {
+fn written(table: &Table, row: &RowChange, allowed: impl Fn(&str) -> Result<(), Refusal>) -> Result<Written, Refusal> {
     if row.reason.len() > REASON_BYTES_MAX {
         return Err(refuse(
             RefusalKind::Invalid,
