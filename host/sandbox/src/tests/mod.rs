@@ -44,7 +44,7 @@ fn call<T: Tables>(params: &str, limits: &[(Metric, u64)], tables: T) -> Call<T>
         seed: 42,
         params: params.to_owned(),
         meter: Arc::new(Meter::new(budget)),
-        findings: Arc::new(BTreeMap::from([("FLOOD".to_owned(), Severity::Error)])),
+        findings: Arc::new(BTreeMap::from([("flood".to_owned(), Severity::Error)])),
         tables,
         progress: None,
     }

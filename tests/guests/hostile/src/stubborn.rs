@@ -31,7 +31,7 @@ pub(crate) fn failure(run: &Run) -> Outcome {
 
 /// Reports a finding that its manifest does not list, and plays down one that it does.
 pub(crate) fn unknown_finding(run: &Run) -> Outcome {
-    for code in ["NOT_LISTED".to_owned(), run.params.text("code", "FLOOD")] {
+    for code in ["NOT_LISTED".to_owned(), run.params.text("code", "flood")] {
         let finding = Finding {
             code,
             severity: Severity::Info,
