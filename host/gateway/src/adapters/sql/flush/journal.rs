@@ -180,7 +180,7 @@ async fn insert(
                 args.extend([Arg::text(run), Arg::Int(i64::from(generation)), Arg::Int(seq)]);
                 args.extend(columns.iter_mut().filter_map(Iterator::next).map(Arg::text));
             }
-            let sql = format!("{into} VALUES {}", placeholders(1, n, 10));
+            let sql = format!("{into} VALUES {}", placeholders(n, 10));
             connection.execute(&sql, args).await?;
         }
     }

@@ -144,7 +144,7 @@ pub(super) async fn path(
     if connection.engine() == Engine::Sqlite || group.action == Action::Insert || scope.parents.is_empty() {
         return Ok(());
     }
-    let (keys, key_args, on) = key_source(connection.engine(), group, batch, 1);
+    let (keys, key_args, on) = key_source(connection.engine(), group, batch);
     let aliases: Vec<String> = (1..=scope.parents.len()).rev().map(|n| format!("p{n}")).collect();
     let sql = format!(
         "WITH mw AS ({keys}), locked AS (SELECT 1 FROM mw JOIN {} AS t ON {on}{} ORDER BY {} FOR SHARE OF {})
@@ -183,10 +183,9 @@ async fn count_in_tenant(
     let engine = connection.engine();
     let mut found = 0;
     for chunk in batch.chunks(ROWS_MAX) {
-        let scope = Scope::new(engine, &group.resolved, tenant, 1);
-        let mut args = scope.args();
-        let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
-        args.append(&mut key_args);
+        let (keys, mut args, on) = key_source(engine, group, chunk);
+        let scope = Scope::new(engine, &group.resolved, tenant, args.len() + 1);
+        args.extend(scope.args());
         let count = if engine == Engine::Sqlite { "count(*)" } else { "count(*)::text" };
         let sql = format!(
             "WITH mw{} AS ({keys}) SELECT {count} FROM mw JOIN {} AS t ON {on}{} WHERE {}",
@@ -262,8 +261,9 @@ fn key_names(engine: Engine, group: &Group) -> String {
     }
 }
 
-/// The keys of a batch as a table `mw(k0…)`, their parameters, and the join with `t`.
-fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -> (String, Vec<Arg>, String) {
+/// The keys of a batch as a table `mw(k0…)`, their parameters (the statement's first), and the join
+/// with `t`.
+fn key_source(engine: Engine, group: &Group, batch: &[RowWrite]) -> (String, Vec<Arg>, String) {
     let width = group.key.len();
     let on = |n: usize, column: &String| match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
@@ -272,11 +272,11 @@ fn key_source(engine: Engine, group: &Group, batch: &[RowWrite], first: usize) -
     let joined: Vec<String> = group.key.iter().enumerate().map(|(n, column)| on(n, column)).collect();
     let (source, args) = match engine {
         Engine::Sqlite => (
-            format!("VALUES {}", super::statement::placeholders(first, batch.len(), width)),
+            format!("VALUES {}", super::statement::placeholders(batch.len(), width)),
             batch.iter().flat_map(|row| row.key.iter().cloned()).map(Arg::Raw).collect(),
         ),
         Engine::Postgres => {
-            let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", first + n)).collect();
+            let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", n + 1)).collect();
             let names: Vec<String> = (0..width).map(|n| format!("k{n}")).collect();
             let column = |n: usize| batch.iter().map(|row| row.key.get(n).and_then(Raw::text).map(str::to_owned)).collect();
             (
@@ -301,10 +301,9 @@ pub(super) async fn stored(
     let width = group.key.len();
     let mut found = BTreeMap::new();
     for chunk in batch.chunks(ROWS_MAX) {
-        let scope = tenant.map(|tenant| Scope::new(engine, &group.resolved, tenant, 1));
-        let mut args = scope.as_ref().map(Scope::args).unwrap_or_default();
-        let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
-        args.append(&mut key_args);
+        let (keys, mut args, on) = key_source(engine, group, chunk);
+        let scope = tenant.map(|tenant| Scope::new(engine, &group.resolved, tenant, args.len() + 1));
+        args.extend(scope.iter().flat_map(Scope::args));
         let columns: Vec<String> =
             group.key.iter().map(|k| engine.read("t", k)).chain(select.iter().cloned()).collect();
         let (joins, condition) = match &scope {

@@ -40,6 +40,7 @@ use fence::Fence;
 use group::Group;
 use journal::{Commit, Entry, Generation, MacKey};
 use statement::Written;
+pub(crate) use statement::placeholders;
 
 /// Times that a flush is tried where the database says it was in the way of another transaction.
 const ATTEMPTS_MAX: u32 = 3;

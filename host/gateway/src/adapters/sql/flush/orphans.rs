@@ -42,7 +42,7 @@ pub(super) async fn none(connection: &mut Connection, groups: &[Group]) -> Resul
                 let sql = format!(
                     "WITH mw({own}) AS (VALUES {}) SELECT count(*) FROM mw JOIN {} AS c ON {}
                      WHERE NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
-                    placeholders(1, chunk.len(), places.len()),
+                    placeholders(chunk.len(), places.len()),
                     ident(&reference.table),
                     on("c", &reference.columns),
                     ident(&group.resolved.table),
