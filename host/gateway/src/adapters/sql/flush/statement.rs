@@ -193,16 +193,13 @@ async fn sqlite_delete(
 /// Compares the set of returned keys with the planned one, and each row's stored values.
 fn compare(group: &Group, rows: &[RowWrite], mut stored: Vec<RawRow>) -> Written {
     let width = group.key.len();
-    let order = |a: &[Raw], b: &[Raw]| {
-        let tags = |row: &[Raw]| row.iter().take(width).map(Raw::tagged).collect::<Vec<_>>();
-        tags(a).cmp(&tags(b))
-    };
+    let tags = |row: &[Raw]| row.iter().take(width).map(Raw::tagged).collect::<Vec<_>>();
     if stored.len() != rows.len() {
         return Written::Drifted;
     }
     let mut planned: Vec<&RowWrite> = rows.iter().collect();
-    planned.sort_by(|a, b| order(&a.key, &b.key));
-    stored.sort_by(|a, b| order(a, b));
+    planned.sort_by_cached_key(|row| tags(&row.key));
+    stored.sort_by_cached_key(|row| tags(row));
     for (row, stored) in planned.into_iter().zip(stored) {
         if stored.get(..width) != Some(row.key.as_slice()) {
             return Written::Drifted;
