@@ -66,7 +66,9 @@ impl Cursor {
     pub(super) fn next_page(&mut self, table: &Table) -> Vec<Vec<Value>> {
         let mut changed = self.changed(table);
         changed.reverse();
-        let mut page: Vec<(Vec<Value>, Key)> = Vec::new();
+        let mut page: Vec<Vec<Value>> = Vec::new();
+        let (mut last, mut last_untouched) = (None, None);
+        let pick = |row: &[Value]| self.columns.iter().filter_map(|place| row.get(*place).cloned()).collect();
         while page.len() < PAGE_ROWS {
             let number = self.sorted.get(self.next).copied();
             let untouched = number.and_then(|number| table.row_at(number));
@@ -81,17 +83,19 @@ impl Cursor {
                 (Some((key, row)), Some((other, other_key))) => order((other, other_key), (row, key), &self.by).is_lt(),
             };
             if take_changed {
-                page.extend(changed.pop());
+                last = changed.pop();
+                page.extend(last.as_ref().map(|(row, _)| pick(row)));
+                last_untouched = None;
             } else {
                 self.next += 1;
-                page.extend(untouched.map(|(key, row)| (row.clone(), key.clone())));
+                page.extend(untouched.map(|(_, row)| pick(row)));
+                last_untouched = untouched;
             }
         }
-        if let Some(last) = page.last() {
-            self.last = Some(last.clone());
+        if let Some(last) = last_untouched.map(|(key, row)| (row.clone(), key.clone())).or(last) {
+            self.last = Some(last);
         }
-        let pick = |row: Vec<Value>| self.columns.iter().filter_map(|place| row.get(*place).cloned()).collect();
-        page.into_iter().map(|(row, _)| pick(row)).collect()
+        page
     }
 
     /// Changed rows that are still to come, in the scan's order.

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::text::{Header, Source, infer};
 use crate::contract::Value;
@@ -37,9 +38,9 @@ pub(super) struct Table {
     /// Places of the key's columns; empty where the table has none.
     pub(super) key: Vec<usize>,
     key_said: bool,
-    source: Vec<Vec<Option<String>>>,
-    /// Sorted by key.
-    base: Vec<(Key, Vec<Value>)>,
+    source: Arc<Vec<Vec<Option<String>>>>,
+    /// Sorted by key. Runs share it: each has its overlay.
+    base: Arc<Vec<(Key, Vec<Value>)>>,
     pub(super) overlay: BTreeMap<Key, Changed>,
 }
 
@@ -67,8 +68,8 @@ impl Table {
             columns,
             key,
             key_said,
-            source: rows,
-            base: Vec::new(),
+            source: Arc::new(rows),
+            base: Arc::default(),
             overlay: BTreeMap::new(),
         };
         table.build();
@@ -124,7 +125,7 @@ impl Table {
         base.sort_by(|(a, _), (b, _)| a.cmp(b));
         let double = base.array_windows().find(|[(a, _), (b, _)]| a == b);
         assert!(double.is_none(), "`{}` has two rows with one key: {:?}", self.name, double.map(|[(key, _), _]| key));
-        self.base = base;
+        self.base = Arc::new(base);
     }
 
     pub(super) fn place(&self, column: &str) -> Option<usize> {
@@ -160,20 +161,24 @@ impl Table {
     /// The table after the run's changes, as the start of another run.
     pub(super) fn applied(&self) -> Self {
         let mut table = self.clone();
+        if table.overlay.is_empty() {
+            return table;
+        }
+        let base = Arc::make_mut(&mut table.base);
         for (key, changed) in std::mem::take(&mut table.overlay) {
-            match (table.base.binary_search_by(|(own, _)| own.cmp(&key)), changed.values) {
+            match (base.binary_search_by(|(own, _)| own.cmp(&key)), changed.values) {
                 (Ok(place), Some(values)) => {
-                    if let Some(row) = table.base.get_mut(place) {
+                    if let Some(row) = base.get_mut(place) {
                         row.1 = values;
                     }
                 }
-                (Ok(place), None) => drop(table.base.remove(place)),
-                (Err(place), Some(values)) => table.base.insert(place, (key, values)),
+                (Ok(place), None) => drop(base.remove(place)),
+                (Err(place), Some(values)) => base.insert(place, (key, values)),
                 (Err(_), None) => {}
             }
         }
         let text = |value: &Value| (!value.is_null()).then(|| value.to_string());
-        table.source = table.base.iter().map(|(_, values)| values.iter().map(text).collect()).collect();
+        table.source = Arc::new(base.iter().map(|(_, values)| values.iter().map(text).collect()).collect());
         table
     }
 }

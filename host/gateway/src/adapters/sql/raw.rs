@@ -3,7 +3,7 @@
 //! A plan speaks of [`Value`]s, so that SQLite and PostgreSQL give the same plan. The journal and every
 //! guard speak of [`Raw`]s, so that an undo writes back the same bits.
 
-use mendwright_core::binding::ResolvedColumn;
+use mendwright_core::binding::{Resolved, ResolvedColumn};
 use mendwright_core::decimal::Decimal;
 use mendwright_core::kind::Kind;
 use mendwright_core::value::Value;
@@ -93,8 +93,11 @@ impl Raw {
     }
 }
 
-/// A key for people: `6`, or `7/DE` where it is composite.
-pub(crate) fn key_text<'a>(key: impl IntoIterator<Item = &'a Raw>) -> String {
+/// A key for people: `6`, or `7/DE` where it is composite; `••••` where a part of it is sensitive.
+pub(crate) fn shown_key<'a>(table: &Resolved, key: impl IntoIterator<Item = &'a Raw>) -> String {
+    if table.key_columns().any(|(_, column)| column.sensitive) {
+        return "••••".to_owned();
+    }
     let parts: Vec<String> = key
         .into_iter()
         .map(|raw| match raw {

@@ -32,7 +32,7 @@ impl std::fmt::Debug for MacKey {
     }
 }
 
-/// Rows of one journal insert on SQLite; ten parameters each.
+/// Rows of one journal insert on SQLite; five parameters each.
 const SQLITE_ROWS_MAX: usize = 1_000;
 
 /// Rows of one journal insert on PostgreSQL.
@@ -58,18 +58,26 @@ pub(crate) struct Entry {
     pub(crate) after: RawCells,
 }
 
-/// What is signed of an entry.
+/// What is signed of an entry. The fields stand in the order of RFC 8785, so that the JSON is its
+/// canonical form as it is written: sorting it again would cost more than all of the rest.
 #[derive(Serialize)]
 struct Signed<'a> {
-    run: &'a str,
-    generation: Generation,
-    seq: i64,
-    resource: &'a str,
-    relation: &'a str,
     action: &'a str,
-    key: &'a str,
-    before: &'a str,
     after: &'a str,
+    before: &'a str,
+    generation: Generation,
+    key: &'a str,
+    relation: &'a str,
+    resource: &'a str,
+    run: &'a str,
+    seq: i64,
+}
+
+impl Signed<'_> {
+    fn mac(&self, key: &MacKey) -> String {
+        // Strings and integers always serialize.
+        mac(key, &Digest::of(&serde_json::to_vec(self).unwrap_or_default()).0)
+    }
 }
 
 /// The one line that says a flush was committed; unique by digest and by (run, generation).
@@ -97,8 +105,21 @@ fn sign<T: Serialize>(key: &MacKey, value: &T) -> String {
 }
 
 fn cells_text(cells: &RawCells) -> String {
-    let map: BTreeMap<&str, String> = cells.iter().map(|(column, raw)| (column.as_str(), raw.tagged())).collect();
-    serde_json::to_string(&map).unwrap_or_default()
+    let mut sorted: Vec<&(String, Raw)> = cells.iter().collect();
+    sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut text = Vec::with_capacity(64);
+    for (n, (column, raw)) in sorted.into_iter().enumerate() {
+        text.push(if n == 0 { b'{' } else { b',' });
+        // Writing a string into a vector does not fail.
+        let _ = serde_json::to_writer(&mut text, column);
+        text.push(b':');
+        let _ = serde_json::to_writer(&mut text, &raw.tagged());
+    }
+    if text.is_empty() {
+        text.push(b'{');
+    }
+    text.push(b'}');
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn cells_of(text: &str) -> Option<RawCells> {
@@ -124,64 +145,79 @@ pub(crate) async fn write(
     root: &mut Tree,
 ) -> Result<()> {
     let most = if target.engine == Engine::Sqlite { SQLITE_ROWS_MAX } else { POSTGRES_ROWS_MAX };
-    for batch in entries.chunks(most) {
-        let mut texts: [Vec<String>; 7] = Default::default();
+    let alike = |a: &Entry, b: &Entry| a.action == b.action && a.relation == b.relation && a.resource == b.resource;
+    for batch in entries.chunk_by(alike).flat_map(|alike| alike.chunks(most)) {
+        let mut texts: [Vec<String>; 4] = Default::default();
         for entry in batch {
             let (k, before, after) = (cells_text(&entry.key), cells_text(&entry.before), cells_text(&entry.after));
             let signed = Signed {
-                run,
-                generation,
-                seq: entry.seq,
-                resource: &entry.resource,
-                relation: &entry.relation,
                 action: entry.action.word(),
-                key: &k,
-                before: &before,
                 after: &after,
+                before: &before,
+                generation,
+                key: &k,
+                relation: &entry.relation,
+                resource: &entry.resource,
+                run,
+                seq: entry.seq,
             };
-            let mac = sign(key, &signed);
+            let mac = signed.mac(key);
             root.push(mac.as_bytes());
-            let row =
-                [entry.resource.clone(), entry.relation.clone(), entry.action.word().to_owned(), k, before, after, mac];
-            for (column, text) in texts.iter_mut().zip(row) {
+            for (column, text) in texts.iter_mut().zip([k, before, after, mac]) {
                 column.push(text);
             }
         }
-        let seqs: Vec<i64> = batch.iter().map(|entry| entry.seq).collect();
-        insert(connection, target, (run, generation), seqs, texts).await?;
+        insert(connection, target, (run, generation), batch, texts).await?;
     }
     Ok(())
 }
 
+/// Inserts entries that differ in no more than their number and these texts.
 async fn insert(
     connection: &mut Connection,
     target: &Target,
     (run, generation): (&str, Generation),
-    seqs: Vec<i64>,
-    texts: [Vec<String>; 7],
+    batch: &[Entry],
+    texts: [Vec<String>; 4],
 ) -> Result<()> {
+    let Some(first) = batch.first() else { return Ok(()) };
+    let same = [
+        Arg::text(run),
+        Arg::Int(i64::from(generation)),
+        Arg::text(first.resource.as_str()),
+        Arg::text(first.relation.as_str()),
+        Arg::text(first.action.word()),
+    ];
     let into = format!(
-        "INSERT INTO {} (run, generation, seq, resource, relation, action, key, before, after, mac)",
+        "INSERT INTO {} (run, generation, resource, relation, action, seq, key, before, after, mac)",
         own_table(target, "journal")
     );
+    let seqs = batch.iter().map(|entry| entry.seq);
     match target.engine {
         Engine::Postgres => {
             let sql = format!(
-                "{into} SELECT $1, $2, u.* FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[]) AS u"
+                "{into} SELECT $6::text, $7::bigint, $8::text, $9::text, $10::text, u.*
+                 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) AS u"
             );
-            let mut args = vec![Arg::text(run), Arg::Int(i64::from(generation)), Arg::Ints(seqs)];
+            let mut args = vec![Arg::Ints(seqs.collect())];
             args.extend(texts.into_iter().map(|column| Arg::Texts(column.into_iter().map(Some).collect())));
+            args.extend(same);
             connection.execute(&sql, args).await?;
         }
         Engine::Sqlite => {
-            let n = seqs.len();
             let mut columns = texts.map(Vec::into_iter);
-            let mut args = Vec::with_capacity(n * 10);
+            let mut args = Vec::with_capacity(batch.len() * 5 + same.len());
             for seq in seqs {
-                args.extend([Arg::text(run), Arg::Int(i64::from(generation)), Arg::Int(seq)]);
+                args.push(Arg::Int(seq));
                 args.extend(columns.iter_mut().filter_map(Iterator::next).map(Arg::text));
             }
-            let sql = format!("{into} VALUES {}", placeholders(1, n, 10));
+            let shared: Vec<String> = (1..=same.len()).map(|n| format!("?{}", args.len() + n)).collect();
+            args.extend(same);
+            let sql = format!(
+                "WITH mw AS (VALUES {}) {into} SELECT {}, * FROM mw",
+                placeholders(batch.len(), 5),
+                shared.join(", ")
+            );
             connection.execute(&sql, args).await?;
         }
     }
@@ -336,17 +372,17 @@ pub(crate) async fn read(
 fn entry_of(key: &MacKey, run: &str, generation: Generation, row: &[Raw]) -> Option<(Entry, String)> {
     let [seq, resource, relation, action, k, before, after, mac] = row else { return None };
     let signed = Signed {
-        run,
-        generation,
-        seq: seq.integer()?,
-        resource: resource.text()?,
-        relation: relation.text()?,
         action: action.text()?,
-        key: k.text()?,
-        before: before.text()?,
         after: after.text()?,
+        before: before.text()?,
+        generation,
+        key: k.text()?,
+        relation: relation.text()?,
+        resource: resource.text()?,
+        run,
+        seq: seq.integer()?,
     };
-    if sign(key, &signed) != mac.text()? {
+    if signed.mac(key) != mac.text()? {
         return None;
     }
     let entry = Entry {
@@ -366,4 +402,37 @@ fn tampered(run: &str) -> Error {
         Code::JournalTampered,
         format!("the journal of {run} is not what this host wrote; nothing was restored"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_signed_is_canonical_json() {
+        let signed = Signed {
+            action: "update",
+            after: "{\"a\":\"t:\u{1}\u{7f}\u{2028}é\"}",
+            before: "{}",
+            generation: 0,
+            key: "k",
+            relation: "\"s\".\"t\"",
+            resource: "r",
+            run: "run",
+            seq: 7,
+        };
+        let key = MacKey([3; 32]);
+        assert_eq!(signed.mac(&key), sign(&key, &signed));
+    }
+
+    #[test]
+    fn cells_are_kept_by_name_and_read_back() {
+        let cell = |name: &str, raw| (name.to_owned(), raw);
+        let cells = vec![cell("b\"", Raw::Text("é\n\"".into())), cell("a", Raw::Null), cell("c", Raw::Real(-0.0))];
+        let text = cells_text(&cells);
+        let map: BTreeMap<&str, String> = cells.iter().map(|(name, raw)| (name.as_str(), raw.tagged())).collect();
+        assert_eq!(text, serde_json::to_string(&map).unwrap());
+        assert_eq!(cells_of(&text).map(|cells| cells.len()), Some(3));
+        assert_eq!(cells_text(&Vec::new()), "{}");
+    }
 }

@@ -8,14 +8,11 @@ use sha2::{Digest as _, Sha256};
 use mendwright_core::binding::Resolved;
 use mendwright_core::change::Action;
 use mendwright_core::code::Code;
-use mendwright_core::commitment::Bound;
-use mendwright_core::compare::{Comparison, Difference, What};
 use mendwright_core::plan::header::Digest;
-use mendwright_core::value::Value;
 
 use super::super::connection::{Arg, Connection, RawRow};
 use super::super::engine::{Engine, bare, ident};
-use super::super::raw::{Raw, to_value};
+use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::super::session::{StableRead, count_statement, declared, hash_row, stored_columns};
 use super::super::{install, introspect};
@@ -144,7 +141,7 @@ pub(super) async fn path(connection: &mut Connection, group: &Group, batch: &[Ro
     if connection.engine() == Engine::Sqlite || group.action == Action::Insert || scope.parents.is_empty() {
         return Ok(());
     }
-    let (keys, key_args, on) = key_source(connection.engine(), group, batch, 1);
+    let (keys, key_args, on) = key_source(connection.engine(), group, batch);
     let aliases: Vec<String> = (1..=scope.parents.len()).rev().map(|n| format!("p{n}")).collect();
     let sql = format!(
         "WITH mw AS ({keys}), locked AS (SELECT 1 FROM mw JOIN {} AS t ON {on}{} ORDER BY {} FOR SHARE OF {})
@@ -183,10 +180,9 @@ async fn count_in_tenant(
     let engine = connection.engine();
     let mut found = 0;
     for chunk in batch.chunks(ROWS_MAX) {
-        let scope = Scope::new(engine, &group.resolved, tenant, 1);
-        let mut args = scope.args();
-        let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
-        args.append(&mut key_args);
+        let (keys, mut args, on) = key_source(engine, group, chunk);
+        let scope = Scope::new(engine, &group.resolved, tenant, args.len() + 1);
+        args.extend(scope.args());
         let (count, held) = match engine {
             Engine::Sqlite => ("count(*)", String::new()),
             // Without a foreign key nothing else keeps a parent from changing hands before the commit.
@@ -280,13 +276,9 @@ pub(super) fn key_names(engine: Engine, group: &Group) -> String {
     }
 }
 
-/// The keys of a batch as a table `mw(k0…)`, their parameters, and the join with `t`.
-pub(super) fn key_source(
-    engine: Engine,
-    group: &Group,
-    batch: &[RowWrite],
-    first: usize,
-) -> (String, Vec<Arg>, String) {
+/// The keys of a batch as a table `mw(k0…)`, their parameters (the statement's first), and the join
+/// with `t`.
+pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite]) -> (String, Vec<Arg>, String) {
     let width = group.key.len();
     let on = |n: usize, column: &String| match engine {
         Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
@@ -295,11 +287,11 @@ pub(super) fn key_source(
     let joined: Vec<String> = group.key.iter().enumerate().map(|(n, column)| on(n, column)).collect();
     let (source, args) = match engine {
         Engine::Sqlite => (
-            format!("VALUES {}", super::statement::placeholders(first, batch.len(), width)),
+            format!("VALUES {}", super::statement::placeholders(batch.len(), width)),
             batch.iter().flat_map(|row| row.key.iter().cloned()).map(Arg::Raw).collect(),
         ),
         Engine::Postgres => {
-            let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", first + n)).collect();
+            let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", n + 1)).collect();
             let names: Vec<String> = (0..width).map(|n| format!("k{n}")).collect();
             let column =
                 |n: usize| batch.iter().map(|row| row.key.get(n).and_then(Raw::text).map(str::to_owned)).collect();
@@ -325,10 +317,9 @@ pub(super) async fn stored(
     let width = group.key.len();
     let mut found = BTreeMap::new();
     for chunk in batch.chunks(ROWS_MAX) {
-        let scope = tenant.map(|tenant| Scope::new(engine, &group.resolved, tenant, 1));
-        let mut args = scope.as_ref().map(Scope::args).unwrap_or_default();
-        let (keys, mut key_args, on) = key_source(engine, group, chunk, args.len() + 1);
-        args.append(&mut key_args);
+        let (keys, mut args, on) = key_source(engine, group, chunk);
+        let scope = tenant.map(|tenant| Scope::new(engine, &group.resolved, tenant, args.len() + 1));
+        args.extend(scope.iter().flat_map(Scope::args));
         let columns: Vec<String> =
             group.key.iter().map(|k| engine.read("t", k)).chain(select.iter().cloned()).collect();
         let (joins, condition) = match &scope {
@@ -351,72 +342,6 @@ pub(super) async fn stored(
 
 pub(super) fn tags(key: &[Raw]) -> Vec<String> {
     key.iter().map(Raw::tagged).collect()
-}
-
-/// Which rows of a batch are no longer as planned, and how.
-pub(super) async fn explain(connection: &mut Connection, group: &Group, batch: &[RowWrite], tenant: &str) -> Error {
-    let engine = connection.engine();
-    let select: Vec<String> = group.guard.iter().map(|column| engine.read("t", column)).collect();
-    let now = match stored(connection, group, batch, Some(tenant), &select).await {
-        Ok(now) => now,
-        Err(error) => return error,
-    };
-    let mut comparison = Comparison::default();
-    for row in batch {
-        match now.get(&tags(&row.key)) {
-            None => {
-                comparison.broken += 1;
-                note(&mut comparison, group, row, None, None);
-            }
-            Some(cells) if cells != &row.guard => {
-                comparison.broken += 1;
-                for ((column, planned), now) in group.guard.iter().zip(&row.guard).zip(cells) {
-                    if planned != now {
-                        note(&mut comparison, group, row, Some((column, planned)), Some(now));
-                    }
-                }
-            }
-            Some(_) => comparison.held += 1,
-        }
-    }
-    Error::Drifted(Box::new(comparison))
-}
-
-fn note(
-    comparison: &mut Comparison,
-    group: &Group,
-    row: &RowWrite,
-    planned: Option<(&String, &Raw)>,
-    now: Option<&Raw>,
-) {
-    if comparison.differences.len() >= mendwright_core::compare::DIFFERENCES_MAX {
-        return;
-    }
-    let physical = planned.map(|(column, _)| column.as_str()).unwrap_or_default();
-    let bound = group.resolved.columns.iter().find(|(_, c)| c.column == physical);
-    // What no person may see is not shown, not even as what it was.
-    let shown = |raw: &Raw| -> Option<Bound> {
-        let (_, column) = bound?;
-        if column.sensitive {
-            return None;
-        }
-        let engine = if group.resolved.schema.is_some() { Engine::Postgres } else { Engine::Sqlite };
-        to_value(engine, column.kind, raw).map(Bound::Shown)
-    };
-    let name = bound.map_or(physical, |(name, _)| name.as_str());
-    let key: Vec<String> = row
-        .key
-        .iter()
-        .map(|raw| Value::from_tagged(&raw.tagged()).map(|v| v.to_string()).unwrap_or_default())
-        .collect();
-    comparison.differences.push(Difference {
-        resource: group.resolved.name.clone(),
-        key: key.join("/"),
-        column: name.to_owned(),
-        planned: planned.and_then(|(_, raw)| shown(raw)),
-        now: now.and_then(shown),
-        what: if now.is_some() { What::Before } else { What::Missing },
-    });
 }
 
 /// What the rows of a flush hold in the columns that it must leave alone: a declared trigger may

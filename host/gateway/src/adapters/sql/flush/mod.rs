@@ -6,10 +6,12 @@
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written;
 //! - `fence`: one run at a time; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
+//! - `explain`: which rows are no longer as planned, for people;
 //! - `orphans`: rows that hang on what is deleted;
 //! - `rehearse`: the same, and back again, without a commit; `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
+mod explain;
 pub(crate) mod fence;
 pub(crate) mod group;
 pub(crate) mod journal;
@@ -40,6 +42,7 @@ use fence::Fence;
 use group::Group;
 use journal::{Commit, Entry, Generation, MacKey};
 use statement::Written;
+pub(crate) use statement::placeholders;
 
 /// Times that a flush is tried where the database says it was in the way of another transaction.
 const ATTEMPTS_MAX: u32 = 3;
@@ -201,7 +204,7 @@ async fn write_batch(
     orphans::no_cascade(connection, group, batch).await?;
     let stored = match statement::write(connection, group, batch, tenant).await? {
         Written::AsPlanned(stored) => stored,
-        Written::Drifted => return Err(lock::explain(connection, group, batch, tenant).await),
+        Written::Drifted => return Err(explain::explain(connection, group, batch, tenant).await),
         Written::Differs => {
             return Err(Error::refused(
                 Code::WriteDiffers,

@@ -50,7 +50,7 @@ pub(super) async fn none(connection: &mut Connection, groups: &[Group]) -> Resul
                 let sql = format!(
                     "WITH mw({own}) AS (VALUES {}) SELECT count(*) FROM mw JOIN {} AS c ON {}
                      WHERE NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
-                    placeholders(1, chunk.len(), places.len()),
+                    placeholders(chunk.len(), places.len()),
                     ident(&reference.table),
                     on("c", &reference.columns),
                     ident(&group.resolved.table),
@@ -79,7 +79,7 @@ pub(super) async fn no_cascade(connection: &mut Connection, group: &Group, batch
     let table = engine.table(group.resolved.schema.as_deref(), &group.resolved.table);
     let planned: BTreeSet<Vec<String>> = group.rows.iter().map(|row| tags(&row.key)).collect();
     for chunk in batch.chunks(ROWS_MAX) {
-        let (keys, args, on) = key_source(engine, group, chunk, 1);
+        let (keys, args, on) = key_source(engine, group, chunk);
         let wanted = format!("WITH mw{} AS ({keys})", key_names(engine, group));
         if engine == Engine::Postgres {
             // A new child locks its parent: none can come between the look and the delete.

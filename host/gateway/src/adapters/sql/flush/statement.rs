@@ -78,9 +78,7 @@ struct Statement {
 
 impl Statement {
     fn new(engine: Engine, group: &Group, rows: &[RowWrite], tenant: &str) -> Self {
-        let scope = Scope::new(engine, &group.resolved, tenant, 1);
-        let mut args = scope.args();
-        let first = args.len() + 1;
+        let mut args = Vec::new();
         let names = names(group);
         let source = match engine {
             Engine::Sqlite => {
@@ -89,18 +87,20 @@ impl Statement {
                     args.push(Arg::Int(row.seq));
                     args.extend(row.key.iter().chain(&row.guard).chain(&row.set).cloned().map(Arg::Raw));
                 }
-                format!("mw({}) AS (VALUES {})", names.join(","), placeholders(first, rows.len(), names.len()))
+                format!("mw({}) AS (VALUES {})", names.join(","), placeholders(rows.len(), names.len()))
             }
             Engine::Postgres => {
                 args.push(Arg::Ints(rows.iter().map(|row| row.seq).collect()));
-                let mut columns = vec![format!("${first}::bigint[]")];
+                let mut columns = vec!["$1::bigint[]".to_owned()];
                 for n in 0..names.len() - 1 {
                     args.push(Arg::Texts(rows.iter().map(|row| text_at(row, n)).collect()));
-                    columns.push(format!("${}::text[]", first + 1 + n));
+                    columns.push(format!("${}::text[]", n + 2));
                 }
                 format!("mw AS (SELECT * FROM unnest({}) AS u({}))", columns.join(", "), names.join(", "))
             }
         };
+        let scope = Scope::new(engine, &group.resolved, tenant, args.len() + 1);
+        args.extend(scope.args());
         let mut all = Vec::new();
         for (n, column) in group.key.iter().enumerate() {
             all.push(equal_key(engine, group, column, n));
@@ -122,19 +122,11 @@ fn names(group: &Group) -> Vec<String> {
         .collect()
 }
 
-/// `(?1,?2),(?3,?4)`: `rows` rows of `width` parameters from the `first` on.
-pub(super) fn placeholders(first: usize, rows: usize, width: usize) -> String {
-    let mut text = String::with_capacity(rows * width * 7);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ",(" });
-        for column in 0..width {
-            let separator = if column == 0 { "?" } else { ",?" };
-            text.push_str(separator);
-            text.push_str(&(first + row * width + column).to_string());
-        }
-        text.push(')');
-    }
-    text
+/// `(?,?),(?,?)`: `rows` rows of `width` parameters, which must be the statement's first. They have no
+/// numbers: the driver looks each number up among all of them, and thousands then take seconds.
+pub(crate) fn placeholders(rows: usize, width: usize) -> String {
+    let row = format!("({})", vec!["?"; width].join(","));
+    vec![row; rows].join(",")
 }
 
 fn text_at(row: &RowWrite, n: usize) -> Option<String> {
@@ -206,16 +198,13 @@ async fn sqlite_delete(
 /// Compares the set of returned keys with the planned one, and each row's stored values.
 fn compare(group: &Group, rows: &[RowWrite], mut stored: Vec<RawRow>) -> Written {
     let width = group.key.len();
-    let order = |a: &[Raw], b: &[Raw]| {
-        let tags = |row: &[Raw]| row.iter().take(width).map(Raw::tagged).collect::<Vec<_>>();
-        tags(a).cmp(&tags(b))
-    };
+    let tags = |row: &[Raw]| row.iter().take(width).map(Raw::tagged).collect::<Vec<_>>();
     if stored.len() != rows.len() {
         return Written::Drifted;
     }
     let mut planned: Vec<&RowWrite> = rows.iter().collect();
-    planned.sort_by(|a, b| order(&a.key, &b.key));
-    stored.sort_by(|a, b| order(a, b));
+    planned.sort_by_cached_key(|row| tags(&row.key));
+    stored.sort_by_cached_key(|row| tags(row));
     for (row, stored) in planned.into_iter().zip(stored) {
         if stored.get(..width) != Some(row.key.as_slice()) {
             return Written::Drifted;
@@ -279,7 +268,7 @@ async fn insert(connection: &mut Connection, group: &Group, rows: &[RowWrite]) -
         Engine::Sqlite => {
             let args: Vec<Arg> =
                 rows.iter().flat_map(|row| row.key.iter().chain(&row.set)).cloned().map(Arg::Raw).collect();
-            (format!("VALUES {}", placeholders(1, rows.len(), columns.len())), args)
+            (format!("VALUES {}", placeholders(rows.len(), columns.len())), args)
         }
         Engine::Postgres => {
             let arrays: Vec<String> = (1..=columns.len()).map(|n| format!("${n}::text[]")).collect();

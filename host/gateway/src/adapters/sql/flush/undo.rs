@@ -14,7 +14,7 @@ use mendwright_core::value::Value;
 
 use super::super::connection::{Connection, Role};
 use super::super::engine::Engine;
-use super::super::raw::{Raw, key_text, to_value};
+use super::super::raw::{Raw, shown_key, to_value};
 use super::super::session::{RawCells, stored_columns};
 use super::group::{Group, Write, arrange};
 use super::journal::{self, Entry, Generation, MacKey};
@@ -167,7 +167,9 @@ async fn look(
         };
         rows.push(UndoRow {
             resource: entry.resource.clone(),
-            key: key_text(entry.key.iter().map(|(_, raw)| raw)),
+            key: resolved
+                .get(&entry.resource)
+                .map_or_else(|| "?".to_owned(), |table| shown_key(table, entry.key.iter().map(|(_, raw)| raw))),
             did: entry.action,
             fate,
             cells: Vec::new(),

@@ -8,7 +8,7 @@ use mendwright_core::change::Action;
 use mendwright_core::code::Code;
 
 use super::super::connection::{Connection, Role};
-use super::super::raw::key_text;
+use super::super::raw::shown_key;
 use super::group::{Write, arrange};
 use super::journal::{self, Generation, MacKey};
 use super::lock;
@@ -64,7 +64,7 @@ pub(crate) async fn verify(
             if holds {
                 verified.held += 1;
             } else if verified.differ.len() < NAMED_MAX {
-                verified.differ.push(format!("{}/{}", group.resolved.name, key_text(&row.key)));
+                verified.differ.push(format!("{}/{}", group.resolved.name, shown_key(&group.resolved, &row.key)));
             }
         }
     }

@@ -7,6 +7,7 @@ use mendwright_core::port::Refusal;
 
 use super::super::connection::Arg;
 use super::super::engine::{Engine, bare};
+use super::super::flush::placeholders;
 use super::super::overlay::Base;
 use super::super::raw::Raw;
 use super::super::scope::Scope;
@@ -29,11 +30,9 @@ impl Session {
         let select = format!("{}{}", table.select(&table.columns), table.select_path());
         for chunk in keys.chunks(KEYS_MAX) {
             let raws: Vec<Vec<Raw>> = chunk.iter().map(|key| table.key(key)).collect::<Result<_, _>>()?;
-            let scope = Scope::new(table.engine, &table.resolved, &self.tenant, 1);
-            let first = scope.args().len() + 1;
-            let (join, mut key_args) = join_keys(table, &raws, first);
-            let mut args = scope.args();
-            args.append(&mut key_args);
+            let (join, mut args) = join_keys(table, &raws);
+            let scope = Scope::new(table.engine, &table.resolved, &self.tenant, args.len() + 1);
+            args.extend(scope.args());
             let sql = format!(
                 "SELECT {select} FROM {}{join}{} WHERE {} ORDER BY {}",
                 table.from(),
@@ -41,7 +40,7 @@ impl Session {
                 scope.condition,
                 table.key_list().join(", ")
             );
-            let sql = with_keys(table, &raws, first, &sql);
+            let sql = with_keys(table, &raws, &sql);
             let rows = self.rows(table, &sql, args, stable).await?;
             for mut row in rows {
                 let path = row.split_off(width.min(row.len()));
@@ -64,8 +63,8 @@ fn key_of(table: &Table, columns: &[String], cells: &[Raw]) -> Result<Key, Refus
     Ok(Key(key))
 }
 
-/// `JOIN` with the keys wanted, and their parameters.
-fn join_keys(table: &Table, keys: &[Vec<Raw>], first: usize) -> (String, Vec<Arg>) {
+/// `JOIN` with the keys wanted, and their parameters: the statement's first.
+fn join_keys(table: &Table, keys: &[Vec<Raw>]) -> (String, Vec<Arg>) {
     let columns: Vec<_> = table.resolved.key_columns().map(|(_, column)| column).collect();
     match table.engine {
         Engine::Sqlite => {
@@ -75,7 +74,7 @@ fn join_keys(table: &Table, keys: &[Vec<Raw>], first: usize) -> (String, Vec<Arg
             (format!(" JOIN mw ON {}", on.join(" AND ")), args)
         }
         Engine::Postgres => {
-            let arrays: Vec<String> = (0..columns.len()).map(|n| format!("${}::text[]", first + n)).collect();
+            let arrays: Vec<String> = (0..columns.len()).map(|n| format!("${}::text[]", n + 1)).collect();
             let names: Vec<String> = (0..columns.len()).map(|n| format!("k{n}")).collect();
             let on: Vec<String> = columns
                 .iter()
@@ -92,19 +91,14 @@ fn join_keys(table: &Table, keys: &[Vec<Raw>], first: usize) -> (String, Vec<Arg
 }
 
 /// SQLite has no arrays: the keys stand before the statement as a table of their own.
-fn with_keys(table: &Table, keys: &[Vec<Raw>], first: usize, sql: &str) -> String {
+fn with_keys(table: &Table, keys: &[Vec<Raw>], sql: &str) -> String {
     match table.engine {
         Engine::Postgres => sql.to_owned(),
         Engine::Sqlite => {
             let width = table.resolved.key.len();
             let names: Vec<String> = (0..width).map(|n| format!("k{n}")).collect();
-            let rows: Vec<String> = (0..keys.len())
-                .map(|row| {
-                    let params: Vec<String> = (0..width).map(|n| format!("?{}", first + row * width + n)).collect();
-                    format!("({})", params.join(","))
-                })
-                .collect();
-            format!("WITH mw({}) AS (VALUES {}) {sql}", names.join(","), rows.join(","))
+            let rows = placeholders(keys.len(), width);
+            format!("WITH mw({}) AS (VALUES {}) {sql}", names.join(","), rows)
         }
     }
 }
