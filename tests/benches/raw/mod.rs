@@ -5,7 +5,8 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// A scan's place among the rows.
-pub(crate) struct Cursor;
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Cursor;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
