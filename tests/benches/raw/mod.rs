@@ -30,9 +30,12 @@ pub(crate) struct Host {
     job: RepairJobPre<Rows>,
 }
 
+/// A table: its name, its columns with their kinds, and its rows.
+type Rows = (&'static str, Vec<(&'static str, &'static str)>, Vec<Vec<Value>>);
+
 /// Tables in a vector.
 pub(crate) struct Rows {
-    tables: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<Vec<Value>>)>,
+    tables: Vec<Rows>,
     open: Vec<(usize, Vec<usize>, bool)>,
     changed: usize,
     wasi: WasiCtx,
