@@ -31,11 +31,11 @@ pub(crate) struct Host {
 }
 
 /// A table: its name, its columns with their kinds, and its rows.
-type Rows = (&'static str, Vec<(&'static str, &'static str)>, Vec<Vec<Value>>);
+type Table = (&'static str, Vec<(&'static str, &'static str)>, Vec<Vec<Value>>);
 
 /// Tables in a vector.
 pub(crate) struct Rows {
-    tables: Vec<Rows>,
+    tables: Vec<Table>,
     open: Vec<(usize, Vec<usize>, bool)>,
     changed: usize,
     wasi: WasiCtx,
