@@ -20,7 +20,7 @@ help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-rust ## the story: find, show, apply, verify, undo on a damaged invoice database
-	@echo "The first build takes about five minutes on two cores; after that the demo takes seconds."
+	@echo "The first build takes some minutes; after that the demo takes seconds."
 	$(CARGO) build $(LOCKED) --package mendwright --package mendwright-tests --bin mendwright --bin demo
 	@target/debug/demo
 
