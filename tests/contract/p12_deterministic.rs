@@ -135,7 +135,7 @@ fn changes(computed: &Computed) -> (String, Vec<String>) {
     let masking = Masking { salt: Salt::new([7; 32]), sensitive: BTreeMap::new() };
     let key = |resource: &str| computed.bindings[resource].key.clone();
     let mut all: Vec<BoundChange> =
-        computed.changes().map(|change| masking.bind(change, &key(&change.resource))).collect();
+        computed.changes().map(|change| masking.bind(&change, &key(&change.resource))).collect();
     all.sort_by(BoundChange::order);
     (hex::encode(bound::root(&all)), lines(&all))
 }

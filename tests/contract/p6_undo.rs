@@ -198,15 +198,17 @@ async fn a_partial_undo_can_be_undone_and_touches_the_same_rows_only() {
 }
 
 /// Edits of the journal by somebody who can write the target; `{j}` and `{c}` are its tables.
-const FORGERIES: [&str; 9] = [
-    "UPDATE {j} SET before = replace(before, '13.86', '1.00'), after = replace(after, '\"t:new\"', '\"t:old\"')",
-    "UPDATE {j} SET key = replace(key, ':1\"', ':7\"')",
+const FORGERIES: [&str; 11] = [
+    "UPDATE {j} SET rows = replace(replace(rows, '13.86', '1.00'), '\"t:new\"', '\"t:old\"')",
+    "UPDATE {j} SET rows = replace(rows, ':1\"', ':7\"')",
+    "UPDATE {j} SET rows = replace(rows, ']', '] ')",
+    "UPDATE {j} SET columns = replace(columns, 'before', 'after ')",
     "UPDATE {j} SET action = 'delete' WHERE action = 'insert'",
-    "UPDATE {j} SET relation = 'other' WHERE seq = (SELECT min(seq) FROM {j})",
-    "DELETE FROM {j} WHERE seq = (SELECT max(seq) FROM {j})",
-    "DELETE FROM {j} WHERE seq = (SELECT min(seq) FROM {j})",
-    "INSERT INTO {j} (run, generation, seq, resource, relation, action, key, before, after, mac)
-       SELECT run, generation, seq + 1000, resource, relation, action, key, before, after, mac FROM {j}",
+    "UPDATE {j} SET relation = 'other' WHERE page = (SELECT min(page) FROM {j})",
+    "DELETE FROM {j} WHERE page = (SELECT max(page) FROM {j})",
+    "DELETE FROM {j} WHERE page = (SELECT min(page) FROM {j})",
+    "INSERT INTO {j} (run, generation, batch, page, resource, relation, action, columns, rows, changes, mac)
+       SELECT run, generation, batch, page + 1000, resource, relation, action, columns, rows, changes, mac FROM {j}",
     "UPDATE {c} SET changes = changes - 1",
     "UPDATE {c} SET mac = '0' || substr(mac, 2), tenant = 'other'",
 ];

@@ -1,5 +1,7 @@
 //! The plan of then against the changes of now: promise P2.
 
+use std::iter::Peekable;
+
 use crate::commitment::Bound;
 use crate::plan::BoundChange;
 
@@ -96,41 +98,67 @@ impl Comparison {
     }
 }
 
+/// A comparison under way: the planned changes are handed in one by one, the changes of now are taken
+/// as they are needed. Both come in the plan's order, and neither is held.
+pub struct Comparing<I: Iterator<Item = BoundChange>> {
+    now: Peekable<I>,
+    /// Changes of now that were taken.
+    taken: usize,
+    new: Vec<usize>,
+    result: Comparison,
+}
+
+impl<I: Iterator<Item = BoundChange>> Comparing<I> {
+    /// Begins.
+    pub fn new(now: impl IntoIterator<IntoIter = I>) -> Self {
+        Self { now: now.into_iter().peekable(), taken: 0, new: Vec::new(), result: Comparison::default() }
+    }
+
+    /// The next planned change.
+    pub fn planned(&mut self, planned: &BoundChange) {
+        while let Some(now) = self.now.next_if(|now| now.order(planned).is_lt()) {
+            self.is_new(&now);
+        }
+        match self.now.next_if(|now| now.order(planned).is_eq()) {
+            Some(now) => {
+                self.taken += 1;
+                self.result.compare_one(planned, &now);
+            }
+            None => {
+                self.result.broken += 1;
+                self.result.note(planned, "", None, None, What::Missing);
+            }
+        }
+    }
+
+    /// There are no more planned changes. Gives the comparison, and the places (from 0) of the changes
+    /// of now that nobody planned.
+    #[must_use]
+    pub fn finish(mut self) -> (Comparison, Vec<usize>) {
+        while let Some(now) = self.now.next() {
+            self.is_new(&now);
+        }
+        (self.result, self.new)
+    }
+
+    fn is_new(&mut self, now: &BoundChange) {
+        self.new.push(self.taken);
+        self.taken += 1;
+        self.result.new += 1;
+        self.result.note(now, "", None, None, What::New);
+    }
+}
+
 /// Compares two lists of changes, each in the plan's order, in one pass over both.
 pub fn compare(
     planned: impl IntoIterator<Item = BoundChange>,
     now: impl IntoIterator<Item = BoundChange>,
 ) -> Comparison {
-    use std::cmp::Ordering;
-    let mut result = Comparison::default();
-    let (mut planned, mut now) = (planned.into_iter().peekable(), now.into_iter().peekable());
-    loop {
-        let order = match (planned.peek(), now.peek()) {
-            (None, None) => return result,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(p), Some(n)) => p.order(n),
-        };
-        match order {
-            Ordering::Less => {
-                if let Some(p) = planned.next() {
-                    result.broken += 1;
-                    result.note(&p, "", None, None, What::Missing);
-                }
-            }
-            Ordering::Greater => {
-                if let Some(n) = now.next() {
-                    result.new += 1;
-                    result.note(&n, "", None, None, What::New);
-                }
-            }
-            Ordering::Equal => {
-                if let (Some(p), Some(n)) = (planned.next(), now.next()) {
-                    result.compare_one(&p, &n);
-                }
-            }
-        }
+    let mut comparing = Comparing::new(now);
+    for change in planned {
+        comparing.planned(&change);
     }
+    comparing.finish().0
 }
 
 #[cfg(test)]
@@ -179,6 +207,9 @@ mod tests {
     fn a_new_change_holds_only_where_each_stands_alone() {
         let result = check(&[update(2, 0, 6)], &[update(1, 0, 5), update(2, 0, 6), update(3, 0, 1)], (1, 0, 2));
         assert!(result.holds(true) && !result.holds(false));
+        let mut comparing = Comparing::new([update(1, 0, 5), update(2, 0, 6), update(3, 0, 1)]);
+        comparing.planned(&update(2, 0, 6));
+        assert_eq!(comparing.finish().1, [0, 2]);
     }
 
     #[test]

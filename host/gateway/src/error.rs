@@ -33,7 +33,7 @@ pub enum Error {
         message: String,
         /// The driver's error, for the host's own log.
         #[source]
-        source: Option<sqlx::Error>,
+        source: Option<Driver>,
     },
     /// The COMMIT was sent and its answer lost: only the target's journal knows.
     #[error("the connection was lost while the target committed")]
@@ -44,6 +44,17 @@ pub enum Error {
     /// A bug of ours.
     #[error("{0}")]
     Internal(String),
+}
+
+/// What a database's driver says, for the host's own log.
+#[derive(Debug, thiserror::Error)]
+pub enum Driver {
+    /// The driver of PostgreSQL, and of SQLite's single statements.
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    /// SQLite's prepared statements.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
 }
 
 /// The result of everything here.
@@ -65,7 +76,7 @@ impl Error {
     /// Whether the target aborted the transaction because of a concurrent one (40001, 40P01). Then it
     /// is tried again at once; a lock that was waited for in vain is not: the wait was the limit.
     pub(crate) fn was_aborted(&self) -> bool {
-        let Self::Unavailable { source: Some(source), .. } = self else { return false };
+        let Self::Unavailable { source: Some(Driver::Sqlx(source)), .. } = self else { return false };
         let code = source.as_database_error().and_then(|error| error.code());
         code.is_some_and(|code| code == "40001" || code == "40P01")
     }
@@ -99,18 +110,18 @@ impl Error {
 /// can hold rows of others.
 pub(crate) fn classify(error: sqlx::Error) -> Classified {
     let Some(database) = error.as_database_error() else {
-        return Classified::Unavailable(error);
+        return Classified::Unavailable(error.into());
     };
     let code = database.code().unwrap_or_default().into_owned();
     let constraint = database.constraint().map(ToOwned::to_owned);
     // A SQLSTATE has five characters, often all digits; SQLite's extended codes have four at most.
     match code.parse::<u32>() {
-        Ok(extended) if code.len() < 5 => sqlite(extended, error),
-        _ => postgres(&code, constraint, error),
+        Ok(extended) if code.len() < 5 => sqlite(extended, error.into()),
+        _ => postgres(&code, constraint, error.into()),
     }
 }
 
-fn postgres(state: &str, constraint: Option<String>, error: sqlx::Error) -> Classified {
+fn postgres(state: &str, constraint: Option<String>, error: Driver) -> Classified {
     let class = state.get(..2).unwrap_or_default();
     match (state, class) {
         ("40001" | "40P01", _) => Classified::Again(error),
@@ -127,7 +138,7 @@ fn postgres(state: &str, constraint: Option<String>, error: sqlx::Error) -> Clas
     }
 }
 
-fn sqlite(extended: u32, error: sqlx::Error) -> Classified {
+fn sqlite(extended: u32, error: Driver) -> Classified {
     match extended & 0xff {
         5 | 6 => Classified::Locked,
         8 => Classified::Forbidden,
@@ -163,7 +174,7 @@ fn violated(state: &str) -> &'static str {
 #[derive(Debug)]
 pub(crate) enum Classified {
     /// Serialization failure or deadlock: the whole transaction again.
-    Again(sqlx::Error),
+    Again(Driver),
     /// Somebody holds a lock.
     Locked,
     /// A statement took longer than it may.
@@ -171,15 +182,15 @@ pub(crate) enum Classified {
     /// The role may not do it.
     Forbidden,
     /// A table, column or schema is not there.
-    Missing(sqlx::Error),
+    Missing(Driver),
     /// A constraint forbids it.
     Violated { what: &'static str, constraint: Option<String> },
     /// A value cannot be what its column takes.
     BadValue,
     /// The server is not there, or its disk is.
-    Unavailable(sqlx::Error),
+    Unavailable(Driver),
     /// Anything else.
-    Other(sqlx::Error),
+    Other(Driver),
 }
 
 impl From<Classified> for Error {
@@ -230,5 +241,17 @@ impl From<Classified> for Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         classify(error).into()
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _) => {
+                sqlite(u32::try_from(failure.extended_code).unwrap_or(0), error.into()).into()
+            }
+            // Of its own words none comes from the database: they are about how it was called.
+            other => Self::Internal(format!("a prepared statement of SQLite: {other}")),
+        }
     }
 }

@@ -13,10 +13,12 @@ pub mod error;
 pub mod repair;
 pub mod target;
 
+pub use adapters::sql::computed::{Computed, ResourceUse, Touched};
 pub use adapters::sql::engine::Engine;
 pub use adapters::sql::import::import;
-pub use adapters::sql::install::{BoundTable, Init, Initialized, bound_tables, init, init_sql};
+pub use adapters::sql::install::{BoundTable, Init, Initialized, bound_tables, init};
+pub use adapters::sql::own_tables::init_sql;
 pub use adapters::sql::report::{ResourceReport, check_resource, tenants};
-pub use adapters::sql::session::{Computed, ResourceUse, Session};
+pub use adapters::sql::session::Session;
 pub use error::{Error, Result};
 pub use target::Target;

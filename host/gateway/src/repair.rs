@@ -7,16 +7,17 @@ use mendwright_core::binding::{Resolved, Resource};
 use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
 
+use crate::adapters::sql::computed::Computed;
 use crate::adapters::sql::connection::{Connection, Role};
 pub use crate::adapters::sql::flush::Flushed;
-use crate::adapters::sql::flush::group::{Write, arrange};
+use crate::adapters::sql::flush::journal::FlushId;
 pub use crate::adapters::sql::flush::journal::MacKey;
 pub use crate::adapters::sql::flush::rehearse::Rehearsed;
+use crate::adapters::sql::flush::undo::Of;
 pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};
 pub use crate::adapters::sql::flush::verify::Verified;
 use crate::adapters::sql::flush::{Flush, fence, flush, journal, rehearse, undo, verify};
 use crate::adapters::sql::introspect;
-use crate::adapters::sql::session::Computed;
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -70,9 +71,7 @@ impl Computed {
     /// # Errors
     /// What the flush would end with.
     pub async fn rehearse(&self, target: &Target) -> Result<Rehearsed> {
-        let writes = self.changes.iter().cloned().map(Write::from).collect();
-        let groups = arrange(writes, &self.resources);
-        rehearse::rehearse(target, &self.tenant, &groups, &self.resources).await
+        rehearse::rehearse(target, &self.tenant, &self.groups, &self.resources).await
     }
 
     /// Makes the changes: what was compared with the approved plan, and nothing else.
@@ -92,15 +91,13 @@ impl Computed {
             .into_iter()
             .filter(|read| self.resources.get(&read.resource).is_some_and(|r| r.database == context.target.name))
             .collect();
-        let groups = arrange(self.changes.into_iter().map(Write::from).collect(), &self.resources);
         flush(&Flush {
             target: context.target,
             tenant: context.tenant,
-            run: context.run,
-            generation: 0,
+            id: FlushId { run: context.run, generation: 0, batch: 0 },
             digest,
             kind: "apply",
-            groups: &groups,
+            groups: &self.groups,
             reads: &reads,
             resolved: &self.resources,
             bindings: context.resources,
@@ -120,7 +117,8 @@ impl Computed {
 pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<Committed>> {
     let mut connection = Connection::open(context.target, Role::Write).await?;
     fence::end_former_backend(&mut connection, context.target, context.run).await?;
-    let found = journal::find(&mut connection, context.target, context.run, generation).await?;
+    let found =
+        journal::find(&mut connection, context.target, FlushId { run: context.run, generation, batch: 0 }).await?;
     connection.close().await;
     Ok(found.map(|(commit, _)| Committed {
         digest: commit.digest,
@@ -136,8 +134,7 @@ pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<C
 pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified> {
     crash_point!("before_read_back");
     let resolved = resolve_all(context).await?;
-    let found =
-        verify::verify(context.target, context.key, (context.run, generation), context.tenant, &resolved).await?;
+    let found = verify::verify(of(context, generation, &resolved)).await?;
     crash_point!("after_read_back");
     Ok(found)
 }
@@ -149,7 +146,12 @@ pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified
 pub async fn undo_preview(context: Context<'_>, generation: u32) -> Result<Undo> {
     crash_point!("before_preview");
     let resolved = resolve_all(context).await?;
-    undo::preview(context.target, context.key, context.run, generation, context.tenant, &resolved).await
+    undo::preview(of(context, generation, &resolved)).await
+}
+
+const fn of<'a>(context: Context<'a>, generation: u32, resolved: &'a BTreeMap<String, Arc<Resolved>>) -> Of<'a> {
+    let Context { target, key, run, tenant, .. } = context;
+    Of { target, key, run, generation, tenant, resolved }
 }
 
 /// Restores what the preview says can be restored, if it still can.
@@ -161,8 +163,7 @@ pub async fn undo_apply(context: Context<'_>, preview: &Undo, identity: &str) ->
     flush(&Flush {
         target: context.target,
         tenant: context.tenant,
-        run: context.run,
-        generation: preview.generation + 1,
+        id: FlushId { run: context.run, generation: preview.generation + 1, batch: 0 },
         digest: preview.digest,
         kind: "rollback",
         groups: &preview.groups,

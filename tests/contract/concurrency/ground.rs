@@ -110,9 +110,10 @@ impl Ground {
     /// Commits and rows that the journal has of a run.
     pub(super) async fn journaled(&self, run: &str) -> (u32, u32) {
         let own = if self.world.engine == Engine::Sqlite { "mendwright_" } else { "mendwright." };
-        let count = |table: &str| format!("SELECT CAST(count(*) AS text) FROM {own}{table} WHERE run = '{run}'");
-        let commits = self.value(&count("commits")).await;
-        (commits.parse().unwrap(), self.value(&count("journal")).await.parse().unwrap())
+        let of = |what: &str, table: &str| format!("SELECT CAST({what} AS text) FROM {own}{table} WHERE run = '{run}'");
+        let commits = self.value(&of("count(*)", "commits")).await;
+        let rows = self.value(&of("coalesce(sum(changes), 0)", "journal")).await;
+        (commits.parse().unwrap(), rows.parse().unwrap())
     }
 
     pub(super) async fn plan(&self, tenant: &str, edits: &[Edit]) -> Computed {

@@ -17,7 +17,7 @@ use crate::world::ENGINES;
 fn bind(computed: &Computed) -> Vec<BoundChange> {
     let masking = Masking { salt: Salt::new([5; 32]), sensitive: BTreeMap::new() };
     let key = |resource: &str| computed.bindings[resource].key.clone();
-    let mut changes: Vec<_> = computed.changes().map(|change| masking.bind(change, &key(&change.resource))).collect();
+    let mut changes: Vec<_> = computed.changes().map(|change| masking.bind(&change, &key(&change.resource))).collect();
     changes.sort_by(BoundChange::order);
     changes
 }

@@ -136,10 +136,10 @@ impl BoundChange {
 
 /// The root over changes that are already in the plan's order.
 #[must_use]
-pub fn root<'a>(changes: impl IntoIterator<Item = &'a BoundChange>) -> crate::merkle::Hash {
+pub fn root(changes: impl IntoIterator<Item = impl std::borrow::Borrow<BoundChange>>) -> crate::merkle::Hash {
     let mut tree = Tree::default();
     for change in changes {
-        tree.push(change.leaf().as_bytes());
+        tree.push(change.borrow().leaf().as_bytes());
     }
     tree.root()
 }

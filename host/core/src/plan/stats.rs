@@ -24,6 +24,17 @@ impl Net {
     }
 }
 
+/// The share that `changed` rows are of `rows_of_tenant`, in ten thousandths, rounded up; inserts into
+/// an empty table are the whole of it.
+#[must_use]
+pub fn share(changed: u64, rows_of_tenant: u64) -> u32 {
+    match (changed, rows_of_tenant) {
+        (0, _) => 0,
+        (_, 0) => SHARE_WHOLE,
+        (n, rows) => u32::try_from(n.saturating_mul(u64::from(SHARE_WHOLE)).div_ceil(rows)).unwrap_or(u32::MAX),
+    }
+}
+
 /// What a plan does to one resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceStats {
@@ -44,18 +55,10 @@ impl ResourceStats {
         self.inserts + self.updates + self.deletes
     }
 
-    /// The share of `rows_of_tenant`, in ten thousandths, rounded up; inserts into an empty table are
-    /// the whole of it.
+    /// The share of `rows_of_tenant` that changes; see [`share`].
     #[must_use]
     pub fn share(&self, rows_of_tenant: u64) -> u32 {
-        let whole = u64::from(SHARE_WHOLE);
-        match self.total() {
-            0 => 0,
-            n => match rows_of_tenant {
-                0 => SHARE_WHOLE,
-                rows => u32::try_from((n.saturating_mul(whole)).div_ceil(rows)).unwrap_or(u32::MAX),
-            },
-        }
+        share(self.total(), rows_of_tenant)
     }
 
     /// Counts one change. `masked` says which columns must not show.

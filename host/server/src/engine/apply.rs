@@ -1,20 +1,18 @@
 //! Applying a plan: the job runs again, exactly as it did, on today's data; what it wants is compared
 //! with what was approved; and the gateway makes these changes, and no others.
 
-use std::collections::BTreeSet;
-
 use mendwright_catalog::manifest::Manifest;
 use mendwright_core::code::Code;
-use mendwright_core::compare::{Comparison, compare};
+use mendwright_core::compare::{Comparing, Comparison};
 use mendwright_core::level::Level;
 use mendwright_core::plan::header::{Digest, Header};
-use mendwright_core::plan::{BoundChange, Masking};
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::repair;
 use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, StoredPlan};
 
+use super::bind::Binder;
 use super::execute::Execution;
 use super::job::Ready;
 use super::{Host, problem, time};
@@ -206,47 +204,46 @@ impl Host {
                 .retain(|change| only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok());
         }
         let salt = self.store.salt(run.number).await.map_err(|error| refused(problem::store(error)))?;
-        let now = self.bind(ready, run, execution, &salt, only.clone()).map_err(refused)?;
+        let binder = Binder::new(execution, &salt);
+        let now = self.bind(ready, run, execution, &binder, only.clone());
         same_header(&plan.header, &now.header).map_err(refused)?;
-        let planned = self.all_changes(run.number).await.map_err(refused)?;
-        let comparison = compare(planned.iter().cloned(), now.changes.iter().cloned());
+        // The digest covers every change: where it is the approved one, so are they.
+        if now.header.digest() == plan.digest {
+            return Ok(());
+        }
+        let (comparison, new) = self.differences(run.number, &binder).await.map_err(refused)?;
         if !comparison.holds(plan.header.independent) {
             return Err(drifted(comparison));
         }
-        if comparison.new > 0 {
-            let wanted: BTreeSet<(&str, &[mendwright_core::commitment::Bound])> =
-                planned.iter().map(|change| (change.resource.as_str(), change.key.as_slice())).collect();
-            left.extend(
-                now.changes
-                    .iter()
-                    .filter(|change| !wanted.contains(&(change.resource.as_str(), change.key.as_slice())))
-                    .map(|change| format!("{}/{}", change.resource, change.key_text())),
-            );
-            let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
-            let keys: std::collections::BTreeMap<String, Vec<String>> =
-                execution.computed.bindings.iter().map(|(name, r)| (name.clone(), r.key.clone())).collect();
-            execution.computed.retain(|change| {
-                let key = keys.get(&change.resource).cloned().unwrap_or_default();
-                let bound = masking.bind(change, &key);
-                wanted.contains(&(bound.resource.as_str(), bound.key.as_slice()))
-            });
+        let mut kept = vec![true; binder.len()];
+        for place in new.into_iter().map(|n| binder.place(n)) {
+            let change = execution.computed.change(place);
+            let key =
+                if binder.masks_key_of(&change.resource) { "••••".to_owned() } else { change.key.to_string() };
+            left.push(format!("{}/{key}", change.resource));
+            if let Some(kept) = kept.get_mut(place) {
+                *kept = false;
+            }
         }
-        let exact = self.bind(ready, run, execution, &salt, only).map_err(refused)?;
+        drop(binder);
+        execution.computed.retain_places(&kept);
+        let exact = self.bind(ready, run, execution, &Binder::new(execution, &salt), only);
         if exact.header.digest() != plan.digest {
             return Err(refused(changed("something that the approval covers")));
         }
         Ok(())
     }
 
-    pub(super) async fn all_changes(&self, number: RunNumber) -> Result<Vec<BoundChange>, Problem> {
-        let mut changes = Vec::new();
+    /// Holds the stored changes, page by page, against those of now.
+    async fn differences(&self, number: RunNumber, binder: &Binder<'_>) -> Result<(Comparison, Vec<usize>), Problem> {
+        let mut comparing = Comparing::new(binder.changes());
         let mut after = 0;
         loop {
             let page =
                 self.store.changes(number, &ChangeFilter::default(), after, PAGE).await.map_err(problem::store)?;
-            let Some(last) = page.last() else { return Ok(changes) };
+            let Some(last) = page.last() else { return Ok(comparing.finish()) };
             after = last.seq;
-            changes.extend(page.into_iter().map(|stored| stored.change));
+            page.iter().for_each(|stored| comparing.planned(&stored.change));
         }
     }
 

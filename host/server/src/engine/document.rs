@@ -39,7 +39,7 @@ pub(super) fn stats(
         let masked = sensitive.get(&change.resource);
         all.entry(change.resource.clone())
             .or_default()
-            .count(change, |column| masked.is_some_and(|masked| masked.contains(column)));
+            .count(&change, |column| masked.is_some_and(|masked| masked.contains(column)));
     }
     all
 }
@@ -155,16 +155,16 @@ fn finding_record(finding: &Finding, ready: &Ready, execution: &Execution) -> Fi
 }
 
 fn rehearsal_record(rehearsed: &Rehearsed, computed: &Computed, undo_until_us: i64) -> Rehearsal {
-    let written: BTreeSet<&String> = computed.changes().map(|change| &change.resource).collect();
-    let bindings = || computed.bindings.iter().filter(|(name, _)| written.contains(name));
+    let written: BTreeSet<&str> = computed.touched().map(|touched| touched.resource).collect();
+    let bindings = || computed.bindings.iter().filter(|(name, _)| written.contains(name.as_str()));
     let triggers = bindings()
         .flat_map(|(_, resolved)| &resolved.side_effects)
         .filter(|effect| matches!(effect.what.as_str(), "trigger" | "rule"))
         .map(|effect| effect.name.clone());
-    let deleted: BTreeSet<&String> =
-        computed.changes().filter(|change| change.action == Action::Delete).map(|change| &change.resource).collect();
+    let deletes = computed.touched().filter(|touched| touched.action == Action::Delete);
+    let deleted: BTreeSet<&str> = deletes.map(|touched| touched.resource).collect();
     let cascades = bindings()
-        .filter(|(name, _)| deleted.contains(name))
+        .filter(|(name, _)| deleted.contains(name.as_str()))
         .flat_map(|(_, resolved)| resolved.cascades.iter().cloned());
     let (passed, detail) = match rehearsed {
         Rehearsed::Passed => (Some(true), String::new()),

@@ -134,8 +134,8 @@ impl Execution {
     }
 
     /// What stands for a change's reason.
-    pub(super) fn reason(&self, reason: &str) -> String {
-        if self.words_masked && !reason.is_empty() { MASKED.to_owned() } else { reason.to_owned() }
+    pub(super) fn reason(&self, reason: String) -> String {
+        if self.words_masked && !reason.is_empty() { MASKED.to_owned() } else { reason }
     }
 }
 

@@ -8,14 +8,16 @@ use mendwright_core::code::{Area, Code};
 use mendwright_core::commitment::Salt;
 use mendwright_core::id::RunId;
 use mendwright_core::level::{self, Because, Level, Touch};
+use mendwright_core::plan::bound;
 use mendwright_core::plan::header::{Digest, Frozen, Header, JobRef, Outcome};
-use mendwright_core::plan::{BoundChange, Masking, bound};
+use mendwright_core::plan::stats::share;
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Computed;
 use mendwright_gateway::repair::Rehearsed;
 use mendwright_sandbox::Export;
 use mendwright_store::{NewPlan, NewRun, RunNumber, RunRecord, Step};
 
+use super::bind::Binder;
 use super::document::{self, Parts};
 use super::execute::{Execution, Stopped};
 use super::job::Ready;
@@ -45,11 +47,10 @@ pub struct PlanRequest {
     pub progress: Option<Progress>,
 }
 
-/// A plan's changes as they are bound, with everything that binds them.
+/// What binds a plan's changes, and why its level is what it is.
 pub(super) struct BoundPlan {
     pub(super) header: Header,
     pub(super) because: Vec<Because>,
-    pub(super) changes: Vec<BoundChange>,
 }
 
 impl Host {
@@ -135,7 +136,8 @@ impl Host {
         let only = keep_only(&mut execution.computed, &request.only).map_err(with_log)?;
         check_shares(&ready, &execution.computed).map_err(with_log)?;
         let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);
-        let plan = self.bind(&ready, run, &execution, &salt, only).map_err(with_log)?;
+        let binder = Binder::new(&execution, &salt);
+        let plan = self.bind(&ready, run, &execution, &binder, only);
         let rehearsal = self.rehearse(&execution.computed).await.map_err(with_log)?;
         let now_us = time::now_us();
         let expires_at_us = now_us.saturating_add(PLAN_VALID_US);
@@ -157,30 +159,20 @@ impl Host {
             expires_at_us,
             now_us,
         };
-        self.store.save_plan(run.number, new, &plan.changes).await.map_err(problem::store)?;
+        self.store.save_plan(run.number, new, binder.changes()).await.map_err(problem::store)?;
         Ok(())
     }
 
-    /// Binds what an execution wants: the changes with sensitive values masked, and the header over
-    /// everything that an approval covers.
+    /// The header over everything that an approval covers.
     pub(super) fn bind(
         &self,
         ready: &Ready,
         run: &RunRecord,
         execution: &Execution,
-        salt: &Salt,
+        binder: &Binder<'_>,
         only: Vec<String>,
-    ) -> Result<BoundPlan, Problem> {
+    ) -> BoundPlan {
         let computed = &execution.computed;
-        let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
-        let mut changes: Vec<BoundChange> = Vec::with_capacity(computed.changes().len());
-        for change in computed.changes() {
-            let key = computed.bindings.get(&change.resource).map(|resolved| resolved.key.clone()).unwrap_or_default();
-            let mut bound = masking.bind(change, &key);
-            bound.reason = execution.reason(&bound.reason);
-            changes.push(bound);
-        }
-        changes.sort_by(BoundChange::order);
         let (level, because) = level_of(ready.manifest.level, computed);
         let bindings: BTreeMap<String, Digest> = computed
             .bindings
@@ -213,10 +205,10 @@ impl Host {
             independent: ready.manifest.apply.changes == Changes::Independent,
             only,
             stable_reads,
-            changes_count: changes.len().to_string(),
-            changes_root: Digest(bound::root(&changes)),
+            changes_count: binder.len().to_string(),
+            changes_root: Digest(bound::root(binder.changes())),
         };
-        Ok(BoundPlan { header, because, changes })
+        BoundPlan { header, because }
     }
 
     async fn rehearse(&self, computed: &Computed) -> Result<Rehearsed, Problem> {
@@ -243,7 +235,7 @@ pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<
     for wanted in only {
         let found: Vec<String> = computed
             .changes()
-            .map(name)
+            .map(|change| name(&change))
             .filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted))
             .collect();
         match found.as_slice() {
@@ -266,17 +258,20 @@ pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<
 
 fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
     let Some(limit) = ready.budget.share_changed else { return Ok(()) };
-    for (resource, stats) in document::stats(computed, &BTreeMap::new()) {
-        let rows = computed.usage.get(&resource).map_or(0, |usage| usage.rows_of_tenant);
-        let share = stats.share(rows);
+    let mut changed: BTreeMap<&str, usize> = BTreeMap::new();
+    for touched in computed.touched() {
+        *changed.entry(touched.resource).or_default() += touched.rows;
+    }
+    for (resource, n) in changed {
+        let rows = computed.usage.get(resource).map_or(0, |usage| usage.rows_of_tenant);
+        let share = share(u64::try_from(n).unwrap_or(u64::MAX), rows);
         if share > limit {
             let percent =
                 |share: u32| format!("{}.{:02} %", share * 100 / SHARE_WHOLE, share * 100 % SHARE_WHOLE / 100);
             return Err(Problem::new(
                 Code::BudgetShareChanged,
                 format!(
-                    "the plan changes {} of {rows} rows of `{resource}` ({}); at most {} may change at once",
-                    stats.total(),
+                    "the plan changes {n} of {rows} rows of `{resource}` ({}); at most {} may change at once",
                     percent(share),
                     percent(limit)
                 ),
@@ -289,20 +284,20 @@ fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
 
 fn level_of(manifest: Level, computed: &Computed) -> (Level, Vec<Because>) {
     let mut touches: Vec<Touch> = Vec::new();
-    for change in computed.changes() {
-        let Some(resolved) = computed.bindings.get(&change.resource) else { continue };
+    for touched in computed.touched() {
+        let Some(resolved) = computed.bindings.get(touched.resource) else { continue };
         let mut note = |column: Option<String>, class| {
-            let touch = Touch { resource: change.resource.clone(), column, class, action: change.action };
+            let touch = Touch { resource: touched.resource.to_owned(), column, class, action: touched.action };
             if !touches.contains(&touch) {
                 touches.push(touch);
             }
         };
-        if change.after.is_empty() {
+        if touched.columns.is_empty() {
             note(None, resolved.class);
         }
-        for column in change.after.keys() {
-            match resolved.columns.get(column).map(|c| c.class) {
-                Some(class) if class != resolved.class => note(Some(column.clone()), class),
+        for column in &touched.columns {
+            match resolved.columns.get(*column).map(|c| c.class) {
+                Some(class) if class != resolved.class => note(Some((*column).to_owned()), class),
                 _ => note(None, resolved.class),
             }
         }

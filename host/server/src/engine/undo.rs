@@ -8,14 +8,14 @@ use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{self, Fate, Undo, Verified};
 use mendwright_sandbox::{Export, Planned};
-use mendwright_store::{RunNumber, RunRecord, Step, StoredPlan};
+use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::apply::confirm;
 use super::{Host, problem, time};
 use crate::view::problem::Problem;
 
 /// Rows that the contract lets a component verify.
-const PLANNED_MAX: usize = 10_000;
+const PLANNED_MAX: u32 = 10_000;
 
 /// What reading a run back came to.
 pub struct VerifiedRun {
@@ -74,7 +74,8 @@ impl Host {
         if ready.component_digest != plan.header.job.component {
             return Err(Problem::new(Code::PlanBinding, "its component is not the one that made the plan"));
         }
-        let changes = self.all_changes(run.number).await?;
+        let changes = self.store.changes(run.number, &ChangeFilter::default(), 0, PLANNED_MAX).await;
+        let changes = changes.map_err(problem::store)?;
         let name_of = |resource: &str| {
             ready.authority.tables().find(|(_, access)| access.resource() == resource).map(|(name, _)| name.to_owned())
         };
@@ -82,7 +83,7 @@ impl Host {
             let key: Option<Vec<_>> = change.key.iter().map(|bound| bound.shown().cloned()).collect();
             Some(Planned { table: name_of(&change.resource)?, key: mendwright_core::change::Key(key?) })
         };
-        let planned = changes.iter().filter_map(planned).take(PLANNED_MAX).collect();
+        let planned = changes.iter().filter_map(|stored| planned(&stored.change)).collect();
         let execution = self.execute(&ready, run, Export::Verify(planned), None).await;
         execution.map_err(|stopped| stopped.problem)
     }

@@ -9,7 +9,7 @@ use mendwright_core::code::Code;
 use mendwright_core::id::{Id, Target as TargetId};
 
 use super::connection::{Arg, Connection, Role};
-use super::engine::{Engine, ident};
+use super::engine::Engine;
 use super::flush::journal::own_table;
 use super::introspect::show;
 use super::raw::Raw;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::target::Target;
 
 /// The version of our tables.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// The role that repairs write as, unless the operator names another.
 pub const ROLE_REPAIR: &str = "mendwright_repair";
@@ -178,7 +178,9 @@ async fn init_on(connection: &mut Connection, target: &Target, options: &Init) -
 }
 
 async fn write(connection: &mut Connection, target: &Target, options: &Init) -> Result<()> {
-    connection.batch(&statements(target.engine, &target.schema, options.role.as_deref(), &options.tables)).await?;
+    connection
+        .batch(&super::own_tables::statements(target.engine, &target.schema, options.role.as_deref(), &options.tables))
+        .await?;
     let (first, second) = if target.engine == Engine::Sqlite { ("?1", "?2") } else { ("$1", "$2") };
     let sql = format!(
         "INSERT INTO {} (key, value) VALUES ({first}, {second}) ON CONFLICT (key) DO NOTHING",
@@ -188,88 +190,6 @@ async fn write(connection: &mut Connection, target: &Target, options: &Init) -> 
         connection.execute(&sql, vec![Arg::text(key), Arg::text(value)]).await?;
     }
     Ok(())
-}
-
-/// What [`init`] would run, for a person to read and a DBA to run. The identity is written by `init`
-/// only: it is a random one.
-#[must_use]
-pub fn init_sql(engine: Engine, schema: &str, role: Option<&str>, tables: &[BoundTable]) -> String {
-    let mut sql = String::from("-- What `mendwright database init` runs. It can be run again.\n");
-    sql.push_str(&statements(engine, schema, role, tables));
-    sql
-}
-
-fn statements(engine: Engine, schema: &str, role: Option<&str>, tables: &[BoundTable]) -> String {
-    let mut sql = own_tables(engine, schema);
-    if engine == Engine::Postgres {
-        sql.push_str(&format!("REVOKE ALL ON SCHEMA {} FROM PUBLIC;\n", ident(schema)));
-        sql.push_str(&lock_function(schema));
-        if let Some(role) = role {
-            sql.push_str(&super::grants::roles(schema, role));
-            sql.push_str(&super::grants::tables(role, tables));
-        }
-    }
-    sql
-}
-
-/// Our tables: name, columns (`#` is a whole number, `?` may be NULL), and what holds for a row.
-const OWN_TABLES: [(&str, &[&str], &str); 4] = [
-    ("meta", &["key", "value"], "PRIMARY KEY (key)"),
-    ("fence", &["tenant", "relation", "#epoch", "?run", "?#pid", "?backend_start"], "PRIMARY KEY (tenant, relation)"),
-    (
-        "commits",
-        &["digest", "run", "#generation", "tenant", "kind", "#epoch", "#committed_at_us", "#changes", "mac"],
-        "PRIMARY KEY (digest),\n  UNIQUE (run, generation),\n  CHECK (kind IN ('apply', 'rollback'))",
-    ),
-    (
-        "journal",
-        &["run", "#generation", "#seq", "resource", "relation", "action", "key", "before", "after", "mac"],
-        "PRIMARY KEY (run, generation, seq)",
-    ),
-];
-
-fn own_tables(engine: Engine, schema: &str) -> String {
-    let (text, number, end) = match engine {
-        Engine::Sqlite => ("TEXT", "INTEGER", " STRICT"),
-        Engine::Postgres => ("text", "bigint", ""),
-    };
-    let mut sql = match engine {
-        Engine::Sqlite => String::new(),
-        Engine::Postgres => format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(schema)),
-    };
-    for (table, columns, rules) in OWN_TABLES {
-        let name = match engine {
-            Engine::Sqlite => ident(&format!("mendwright_{table}")),
-            Engine::Postgres => engine.table(Some(schema), table),
-        };
-        let columns: String = columns
-            .iter()
-            .map(|column| {
-                let null = if column.starts_with('?') { "" } else { " NOT NULL" };
-                let kind = if column.contains('#') { number } else { text };
-                format!("  {} {kind}{null},\n", column.trim_start_matches(['?', '#']))
-            })
-            .collect();
-        sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {name} (\n{columns}  {rules}\n){end};\n"));
-    }
-    sql
-}
-
-/// `LOCK TABLE` wants a right to the whole table. Through this function a role that may write some
-/// columns can hold a table still for a flush, and no other role can.
-fn lock_function(schema: &str) -> String {
-    let name = Engine::Postgres.table(Some(schema), "lock_table");
-    format!(
-        "CREATE OR REPLACE FUNCTION {name}(relation regclass, mode text) RETURNS void
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $mendwright$
-BEGIN
-  IF mode NOT IN ('ROW EXCLUSIVE', 'SHARE', 'SHARE ROW EXCLUSIVE') OR NOT has_any_column_privilege(session_user, relation, 'SELECT') THEN
-    RAISE EXCEPTION 'not permitted' USING ERRCODE = '42501';
-  END IF;
-  EXECUTE format('LOCK TABLE %s IN %s MODE', relation, mode);
-END $mendwright$;
-REVOKE ALL ON FUNCTION {name}(regclass, text) FROM PUBLIC;\n"
-    )
 }
 
 /// Whether our tables are there; asked of the catalog, because a statement that fails would end the
@@ -423,6 +343,7 @@ async fn cannot_write(connection: &mut Connection, target: &Target, tables: &[Bo
 #[cfg(test)]
 mod tests {
     use super::super::introspect::tests::{database, resource};
+    use super::super::own_tables::init_sql;
     use super::*;
 
     fn options(switch_to_wal: bool, n: u64) -> Init {
@@ -449,7 +370,7 @@ mod tests {
         let (_directory, target) = database("CREATE TABLE t (id INTEGER PRIMARY KEY)").await;
         init(&target, &options(false, 1)).await.unwrap();
         let mut connection = Connection::open(&target, Role::Write).await.unwrap();
-        connection.batch("UPDATE mendwright_meta SET value = '2' WHERE key = 'format'").await.unwrap();
+        connection.batch("UPDATE mendwright_meta SET value = '99' WHERE key = 'format'").await.unwrap();
         connection.close().await;
         assert_eq!(init(&target, &options(false, 1)).await.unwrap_err().code(), Code::TargetUnsafe);
     }

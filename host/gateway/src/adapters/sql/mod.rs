@@ -4,10 +4,13 @@
 //! - `connection`: one connection, of either; `snapshot`: many reads of one state;
 //! - `introspect`: what a database says of a table; `check`: whether it can be bound;
 //! - `scope`: the SQL that keeps a statement inside one tenant;
-//! - `write`: the statements of a flush; [`install`]: our own tables in a target, `grants`: their roles;
+//! - `flush`: the one that writes; [`install`]: a target made ready, [`own_tables`]: what we keep in it,
+//!   `grants`: the roles;
+//! - `overlay`, `computed`: what a run wants, while it goes on and at its end; `prepared`: SQLite row by row;
 //! - [`report`]: what `resource check` tells; [`import`]: bindings written from a database.
 
 pub(crate) mod check;
+pub(crate) mod computed;
 pub(crate) mod connection;
 pub mod engine;
 pub(crate) mod flush;
@@ -16,6 +19,8 @@ pub mod import;
 pub mod install;
 pub(crate) mod introspect;
 pub(crate) mod overlay;
+pub mod own_tables;
+pub(crate) mod prepared;
 pub(crate) mod raw;
 pub mod report;
 pub(crate) mod scope;

@@ -1,10 +1,12 @@
 //! The changes that a run asked for so far, by row.
+//!
+//! A plan may change a hundred thousand rows: what all rows of a table share (names, kinds) stands in
+//! its table, and a row holds no more than values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mendwright_core::change::Key;
-use mendwright_core::value::Value;
 
 use super::raw::Raw;
 
@@ -12,8 +14,8 @@ use super::raw::Raw;
 /// its way to the tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
-    pub(crate) cells: Vec<Raw>,
-    pub(crate) path: Vec<Raw>,
+    pub(crate) cells: Box<[Raw]>,
+    pub(crate) path: Box<[Raw]>,
 }
 
 impl Base {
@@ -22,27 +24,89 @@ impl Base {
     }
 }
 
-/// Columns of one row that the run writes: the value as the job gave it and as it will be stored.
-pub(crate) type Written = BTreeMap<String, (Value, Raw)>;
+/// A column by its place among all bound columns of its table, by name.
+pub(crate) type Place = u16;
+
+/// Columns of one row that the run writes, as they will be stored, by their places.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written(Vec<(Place, Raw)>);
+
+impl Written {
+    pub(crate) fn get(&self, place: Place) -> Option<&Raw> {
+        let at = self.0.binary_search_by_key(&place, |(own, _)| *own).ok()?;
+        self.0.get(at).map(|(_, raw)| raw)
+    }
+
+    pub(crate) fn contains(&self, place: Place) -> bool {
+        self.get(place).is_some()
+    }
+
+    /// Puts a value down; gives the one that stood there.
+    pub(crate) fn insert(&mut self, place: Place, raw: Raw) -> Option<Raw> {
+        match self.0.binary_search_by_key(&place, |(own, _)| *own) {
+            Ok(at) => self.0.get_mut(at).map(|(_, old)| std::mem::replace(old, raw)),
+            Err(at) => {
+                self.0.insert(at, (place, raw));
+                None
+            }
+        }
+    }
+
+    /// Puts newer values over these.
+    pub(crate) fn extend(&mut self, newer: Self) {
+        for (place, raw) in newer.0 {
+            self.insert(place, raw);
+        }
+    }
+
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.0.iter().map(|(place, _)| *place)
+    }
+
+    /// Bytes of the values.
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, raw)| raw.size()).sum()
+    }
+
+    fn size(&self) -> usize {
+        self.bytes() + self.0.len() * size_of::<Place>()
+    }
+}
+
+impl IntoIterator for Written {
+    type Item = (Place, Raw);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
 
 /// What the run wants of one row.
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
-    Insert { cells: Written, reason: String },
-    Update { base: Base, cells: Written, reason: String },
-    Delete { base: Base, reason: String },
+    Insert { cells: Written, reason: Box<str> },
+    Update { base: Base, cells: Written, reason: Box<str> },
+    Delete { base: Base, reason: Box<str> },
+}
+
+/// One row of the overlay: its key as it is stored, and what is wanted of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) raw: Box<[Raw]>,
+    pub(crate) wanted: Wanted,
 }
 
 /// The changes of one resource.
 #[derive(Default)]
 pub(crate) struct Rows {
-    pub(crate) rows: BTreeMap<Key, (Vec<Raw>, Wanted)>,
+    /// Boxed: the nodes of a tree that grows in order stay half empty.
+    pub(crate) rows: BTreeMap<Key, Box<Row>>,
     /// Overlay columns, sorted: the order of each base row's cells.
     pub(crate) columns: Arc<Vec<String>>,
     /// How many inserts there are, and which columns updates touched: a scan that neither sorts nor
     /// filters by these finds each changed row where the snapshot has it.
     pub(crate) inserts: usize,
-    pub(crate) touched: std::collections::BTreeSet<String>,
+    pub(crate) touched: BTreeSet<Place>,
 }
 
 /// The changes of a run, by resource.
@@ -54,7 +118,7 @@ pub(crate) struct Overlay {
 impl Overlay {
     /// What the run wants of this row.
     pub(crate) fn get(&self, resource: &str, key: &Key) -> Option<&Wanted> {
-        self.resources.get(resource)?.rows.get(key).map(|(_, wanted)| wanted)
+        self.resources.get(resource)?.rows.get(key).map(|row| &row.wanted)
     }
 
     /// The changes of `resource`, made if need be.
@@ -67,32 +131,23 @@ impl Overlay {
 
 impl Rows {
     /// Puts down what the run wants of a row.
-    pub(crate) fn put(&mut self, key: Key, raw: Vec<Raw>, wanted: Wanted) {
+    pub(crate) fn put(&mut self, key: Key, raw: Box<[Raw]>, wanted: Wanted) {
         match &wanted {
             Wanted::Insert { .. } => self.inserts += 1,
-            Wanted::Update { cells, .. } => {
-                for column in cells.keys() {
-                    if !self.touched.contains(column) {
-                        self.touched.insert(column.clone());
-                    }
-                }
-            }
+            Wanted::Update { cells, .. } => self.touched.extend(cells.places()),
             Wanted::Delete { .. } => {}
         }
-        self.rows.insert(key, (raw, wanted));
+        self.rows.insert(key, Box::new(Row { raw, wanted }));
     }
 }
 
 impl Wanted {
     /// Bytes that the host keeps for it.
     pub(crate) fn size(&self) -> usize {
-        let cells = |cells: &Written| -> usize {
-            cells.iter().map(|(name, (value, raw))| name.len() + value.size() + raw.size() + 32).sum()
-        };
-        size_of::<Self>()
+        size_of::<Row>()
             + match self {
-                Self::Insert { cells: c, reason } => cells(c) + reason.len(),
-                Self::Update { base, cells: c, reason } => base.size() + cells(c) + reason.len(),
+                Self::Insert { cells, reason } => cells.size() + reason.len(),
+                Self::Update { base, cells, reason } => base.size() + cells.size() + reason.len(),
                 Self::Delete { base, reason } => base.size() + reason.len(),
             }
     }
@@ -100,9 +155,7 @@ impl Wanted {
     /// Bytes of the values that it changes.
     pub(crate) fn changed_bytes(&self) -> usize {
         match self {
-            Self::Insert { cells, .. } | Self::Update { cells, .. } => {
-                cells.values().map(|(value, _)| value.size()).sum()
-            }
+            Self::Insert { cells, .. } | Self::Update { cells, .. } => cells.bytes(),
             Self::Delete { base, .. } => base.cells.iter().map(Raw::size).sum(),
         }
     }

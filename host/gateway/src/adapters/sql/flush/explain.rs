@@ -4,7 +4,6 @@ use mendwright_core::commitment::Bound;
 use mendwright_core::compare::{Comparison, Difference, What};
 
 use super::super::connection::Connection;
-use super::super::engine::Engine;
 use super::super::raw::{Raw, shown_key, to_value};
 use super::group::{Group, RowWrite};
 use super::lock::{stored, tags};
@@ -25,7 +24,7 @@ pub(super) async fn explain(connection: &mut Connection, group: &Group, batch: &
                 comparison.broken += 1;
                 note(&mut comparison, group, row, None, None);
             }
-            Some(cells) if cells != &row.guard => {
+            Some(cells) if **cells != *row.guard => {
                 comparison.broken += 1;
                 for ((column, planned), now) in group.guard.iter().zip(&row.guard).zip(cells) {
                     if planned != now {
@@ -57,8 +56,7 @@ fn note(
         if column.sensitive {
             return None;
         }
-        let engine = if group.resolved.schema.is_some() { Engine::Postgres } else { Engine::Sqlite };
-        to_value(engine, column.kind, raw).map(Bound::Shown)
+        to_value(group.engine, column.kind, raw).map(Bound::Shown)
     };
     let name = bound.map_or(physical, |(name, _)| name.as_str());
     comparison.differences.push(Difference {

@@ -10,11 +10,13 @@ use mendwright_core::change::Action;
 use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
 
+use super::super::computed::StableRead;
 use super::super::connection::{Arg, Connection, RawRow};
 use super::super::engine::{Engine, bare, ident};
+use super::super::prepared::{bind, raw_row};
 use super::super::raw::Raw;
 use super::super::scope::Scope;
-use super::super::session::{StableRead, count_statement, declared, hash_row, stored_columns};
+use super::super::session::{count_statement, declared, hash_row, stored_columns};
 use super::super::{install, introspect};
 use super::Flush;
 use super::group::{Group, RowWrite};
@@ -98,11 +100,7 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
             false => format!("{} LIMIT {}", read.sql, read.rows),
         };
         let hash = match connection.engine() {
-            Engine::Sqlite => {
-                let mut hash = Sha256::new();
-                connection.rows(&sql, read.args.clone()).await?.iter().for_each(|row| hash_row(&mut hash, row));
-                hash
-            }
+            Engine::Sqlite => connection.on_sqlite(|db| hash_rows(db, &sql, &read.args)).await?,
             Engine::Postgres => {
                 hash_by_cursor(connection, &format!("mendwright_reads_{n}"), &sql, read.args.clone()).await?
             }
@@ -115,6 +113,19 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
         }
     }
     Ok(())
+}
+
+fn hash_rows(db: &rusqlite::Connection, sql: &str, args: &[Arg]) -> Result<Sha256> {
+    let mut hash = Sha256::new();
+    let mut statement = db.prepare(sql)?;
+    let width = statement.column_count();
+    bind(&mut statement, 1, args)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        hash_row(&mut hash, &raw_row(row, width)?);
+    }
+    drop(rows);
+    Ok(hash)
 }
 
 /// A large result is never streamed inside a flush: a host that stops in the middle of one cannot be
@@ -288,7 +299,7 @@ pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite]) -> (
     let (source, args) = match engine {
         Engine::Sqlite => (
             format!("VALUES {}", super::statement::placeholders(batch.len(), width)),
-            batch.iter().flat_map(|row| row.key.iter().cloned()).map(Arg::Raw).collect(),
+            batch.iter().flat_map(|row| row.key.iter().cloned()).map(Arg::Raw).collect::<Vec<_>>(),
         ),
         Engine::Postgres => {
             let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", n + 1)).collect();
@@ -360,7 +371,7 @@ impl Fingerprints {
         if needed {
             for group in groups {
                 let prints = match group.action {
-                    Action::Update => prints(connection, group, &group.set).await?,
+                    Action::Update => prints(connection, group, &group.rows, &group.set).await?,
                     Action::Insert | Action::Delete => BTreeMap::new(),
                 };
                 before.push(prints);
@@ -376,12 +387,12 @@ impl Fingerprints {
             let select: Vec<String> = group.set.iter().map(|column| engine.read("t", column)).collect();
             let set = stored(connection, group, &group.rows, None, &select).await?;
             let untouched = match group.action {
-                Action::Update => prints(connection, group, &group.set).await? == *before,
+                Action::Update => prints(connection, group, &group.rows, &group.set).await? == *before,
                 Action::Insert | Action::Delete => true,
             };
             let as_planned = group.rows.iter().all(|row| match (group.action, set.get(&tags(&row.key))) {
                 (Action::Delete, found) => found.is_none(),
-                (Action::Insert | Action::Update, found) => found == Some(&row.set),
+                (Action::Insert | Action::Update, found) => found.is_some_and(|found| **found == *row.set),
             });
             if !untouched || !as_planned {
                 return Err(Error::refused(
@@ -421,6 +432,7 @@ async fn only_planned(connection: &mut Connection, groups: &[Group]) -> Result<(
 pub(super) async fn prints(
     connection: &mut Connection,
     group: &Group,
+    rows: &[RowWrite],
     except: &[String],
 ) -> Result<BTreeMap<Vec<String>, [u8; 32]>> {
     let engine = connection.engine();
@@ -437,8 +449,8 @@ pub(super) async fn prints(
             Engine::Postgres => engine.read("t", column),
         })
         .collect();
-    let rows = stored(connection, group, &group.rows, None, &select).await?;
-    Ok(rows
+    let found = stored(connection, group, rows, None, &select).await?;
+    Ok(found
         .into_iter()
         .map(|(key, row)| {
             let mut hash = Sha256::new();

@@ -3,21 +3,25 @@
 //! **Invariant**: every write of a tenant's rows is here, is inside its tenant, guarded by what was
 //! approved, and journaled in the same transaction.
 //!
-//! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written;
+//! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written,
+//!   `rowwise`: on SQLite;
 //! - `fence`: one run at a time; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
 //! - `explain`: which rows are no longer as planned, for people;
 //! - `orphans`: rows that hang on what is deleted;
-//! - `rehearse`: the same, and back again, without a commit; `undo`: the journal read backwards;
+//! - `rehearse`: the same, and back again, without a commit; `inverse`: the way back of a page;
+//!   `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
 mod explain;
 pub(crate) mod fence;
 pub(crate) mod group;
+mod inverse;
 pub(crate) mod journal;
 mod lock;
 mod orphans;
 pub(crate) mod rehearse;
+mod rowwise;
 mod statement;
 pub(crate) mod undo;
 pub(crate) mod verify;
@@ -26,21 +30,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mendwright_core::binding::{Resolved, Resource};
-use mendwright_core::change::Action;
 use mendwright_core::code::Code;
-use mendwright_core::merkle::Tree;
 use mendwright_core::plan::header::Digest;
 
-use super::connection::{Connection, Role};
+use super::computed::StableRead;
+use super::connection::{Connection, RawRow, Role};
 use super::engine::Engine;
-use super::raw::Raw;
-use super::session::{RawCells, StableRead, stored_columns};
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
 use fence::Fence;
 use group::Group;
-use journal::{Commit, Entry, Generation, MacKey};
+use journal::{Commit, FlushId, Head, MacKey};
 use statement::Written;
 pub(crate) use statement::placeholders;
 
@@ -51,8 +52,7 @@ const ATTEMPTS_MAX: u32 = 3;
 pub(crate) struct Flush<'a> {
     pub(crate) target: &'a Target,
     pub(crate) tenant: &'a str,
-    pub(crate) run: &'a str,
-    pub(crate) generation: Generation,
+    pub(crate) id: FlushId<'a>,
     /// The digest that was approved; used once.
     pub(crate) digest: Digest,
     pub(crate) kind: &'static str,
@@ -77,7 +77,7 @@ pub struct Flushed {
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
     let mut connection = Connection::open(flush.target, Role::Write).await?;
-    fence::introduce(&mut connection, flush.run).await?;
+    fence::introduce(&mut connection, flush.id.run).await?;
     let mut attempt = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
@@ -95,7 +95,7 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
     connection.limit_statements(flush.target.statement_timeout).await?;
     let relations = relations(flush.groups);
     crash_point!("before_fence");
-    let fence = Fence::take(connection, flush.target, flush.tenant, flush.run, relations).await?;
+    let fence = Fence::take(connection, flush.target, flush.tenant, flush.id.run, relations).await?;
     crash_point!("before_begin");
     begin(connection, flush.tenant).await?;
     match inside(connection, flush, &fence).await {
@@ -131,7 +131,7 @@ async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, err
         | Error::CommitUnknown
         | Error::Diverged(_)
         | Error::Internal(_) => {
-            tracing::warn!(run = flush.run, "the answer to COMMIT was lost");
+            tracing::warn!(run = flush.id.run, "the answer to COMMIT was lost");
             Error::CommitUnknown
         }
     }
@@ -151,22 +151,22 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
 
 async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
     fence.hold(connection, flush.target).await?;
-    journal::unused(connection, flush.target, (flush.run, flush.generation), flush.digest).await?;
+    journal::unused(connection, flush.target, flush.id, flush.digest).await?;
     crash_point!("before_locks");
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush).await?;
     lock::same_reads(connection, flush.reads).await?;
     crash_point!("before_writes");
-    let mut root = Tree::default();
+    let mut writer = journal::Writer::new(flush.target, flush.key, flush.id);
     let mut changes = 0_u64;
     let prints = lock::Fingerprints::take(connection, flush.groups).await?;
     for group in flush.groups {
-        for batch in group.rows.chunks(statement::batch_rows(connection.engine(), group)) {
-            let entries = write_batch(connection, flush.tenant, group, batch, flush.resolved).await?;
+        let head = Head::of(group);
+        for batch in statement::batches(group) {
+            let stored = write_batch(connection, flush.tenant, group, batch, flush.resolved).await?;
             crash_point!("between_write_and_journal");
-            journal::write(connection, flush.target, flush.key, (flush.run, flush.generation), &entries, &mut root)
-                .await?;
+            writer.page(connection, &head, journal::entries(batch, &stored)).await?;
             changes += u64::try_from(batch.len()).unwrap_or(0);
             crash_point!("between_batches");
         }
@@ -178,8 +178,9 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
     prints.check(connection, flush.groups).await?;
     let commit = Commit {
         digest: flush.digest,
-        run: flush.run.to_owned(),
-        generation: flush.generation,
+        run: flush.id.run.to_owned(),
+        generation: flush.id.generation,
+        batch: flush.id.batch,
         tenant: flush.tenant.to_owned(),
         kind: flush.kind,
         epoch: fence.epoch,
@@ -187,19 +188,19 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
         changes: i64::try_from(changes).unwrap_or(i64::MAX),
     };
     crash_point!("before_consumption");
-    journal::commit(connection, flush.target, flush.key, &commit, &root).await?;
+    writer.commit(connection, flush.target, &commit).await?;
     fence.release(connection, flush.target).await?;
     Ok(Flushed { changes })
 }
 
-/// Writes one batch inside its tenant and gives what the journal has to remember.
+/// Writes one batch inside its tenant; gives inserted rows as they are stored.
 async fn write_batch(
     connection: &mut Connection,
     tenant: &str,
     group: &Group,
     batch: &[group::RowWrite],
     resolved: &BTreeMap<String, Arc<Resolved>>,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<RawRow>> {
     lock::path(connection, group, batch, tenant).await?;
     orphans::no_cascade(connection, group, batch).await?;
     let stored = match statement::write(connection, group, batch, tenant).await? {
@@ -217,26 +218,7 @@ async fn write_batch(
     };
     lock::in_tenant(connection, group, batch, tenant).await?;
     lock::references(connection, group, batch, tenant, resolved).await?;
-    let relation = connection.engine().table(group.resolved.schema.as_deref(), &group.resolved.table);
-    let whole = stored_columns(&group.resolved);
-    let entries = batch.iter().enumerate().map(|(n, row)| {
-        let named =
-            |names: &[String], raws: &[Raw]| -> RawCells { names.iter().cloned().zip(raws.iter().cloned()).collect() };
-        let after = match (group.action, stored.get(n)) {
-            (Action::Insert, Some(stored)) => named(&whole, stored),
-            _ => named(&group.set, &row.set),
-        };
-        Entry {
-            seq: row.seq,
-            resource: group.resolved.name.clone(),
-            relation: relation.clone(),
-            action: group.action,
-            key: named(&group.key, &row.key),
-            before: named(&group.guard, &row.guard),
-            after,
-        }
-    });
-    Ok(entries.collect())
+    Ok(stored)
 }
 
 fn relations(groups: &[Group]) -> Vec<String> {

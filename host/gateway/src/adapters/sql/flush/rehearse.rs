@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use mendwright_core::binding::Resolved;
 use mendwright_core::code::Code;
 
 use super::super::connection::{Connection, Role};
 use super::super::engine::Engine;
-use super::super::session::stored_columns;
+use super::super::raw::Raw;
 use super::group::{Group, arrange};
-use super::journal::Entry;
-use super::{lock, orphans, statement, undo, write_batch};
+use super::inverse::Inverse;
+use super::journal::{Entry, Head, Page, entries};
+use super::{lock, orphans, statement, write_batch};
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -83,14 +86,15 @@ async fn in_transaction(
     super::begin(connection, tenant).await?;
     lock::tables(connection, target, groups, &[], resolved).await?;
     let start = whole(connection, groups).await?;
-    let entries = make(connection, tenant, groups, resolved).await?;
+    let mut pages = Vec::new();
+    make(connection, tenant, groups, resolved, Some(&mut pages)).await?;
     crash_point!("in_rehearsal");
-    let mut writes = Vec::with_capacity(entries.len());
-    for entry in entries.iter().rev() {
-        writes.push(undo::inverse(entry, resolved)?);
+    let mut back = Vec::with_capacity(pages.len());
+    for Page { head, rows } in pages.into_iter().rev() {
+        back.push(Inverse::new(&head, target.engine, resolved)?.group(rows.iter().rev()));
     }
-    let back = arrange(writes, resolved);
-    make(connection, tenant, &back, resolved).await?;
+    arrange(&mut back, resolved);
+    make(connection, tenant, &back, resolved, None).await?;
     if whole(connection, groups).await? == start {
         return Ok(());
     }
@@ -100,35 +104,50 @@ async fn in_transaction(
     ))
 }
 
+/// Writes the groups; puts down what a journal would hold of it.
 async fn make(
     connection: &mut Connection,
     tenant: &str,
     groups: &[Group],
     resolved: &BTreeMap<String, Arc<Resolved>>,
-) -> Result<Vec<Entry>> {
+    mut journal: Option<&mut Vec<Page>>,
+) -> Result<()> {
     let prints = lock::Fingerprints::take(connection, groups).await?;
-    let mut entries = Vec::new();
     for group in groups {
-        for batch in group.rows.chunks(statement::batch_rows(connection.engine(), group)) {
-            entries.extend(write_batch(connection, tenant, group, batch, resolved).await?);
+        for batch in statement::batches(group) {
+            let stored = write_batch(connection, tenant, group, batch, resolved).await?;
+            if let Some(pages) = &mut journal {
+                let entry = |[key, before, after]: [&[Raw]; 3]| Entry {
+                    key: key.into(),
+                    before: before.into(),
+                    after: after.into(),
+                };
+                pages.push(Page { head: Head::of(group), rows: entries(batch, &stored).map(entry).collect() });
+            }
         }
     }
     if connection.engine() == Engine::Postgres {
         connection.batch("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED").await?;
     }
     orphans::none(connection, groups).await?;
-    prints.check(connection, groups).await?;
-    Ok(entries)
+    prints.check(connection, groups).await
 }
 
-type Rows = BTreeMap<Vec<String>, [u8; 32]>;
-
-/// Every stored column of every row that the groups write, derived ones excepted.
-async fn whole(connection: &mut Connection, groups: &[Group]) -> Result<Vec<Rows>> {
+/// Every stored column of every row that the groups write, derived ones excepted, as one hash each.
+async fn whole(connection: &mut Connection, groups: &[Group]) -> Result<Vec<[u8; 32]>> {
     let mut all = Vec::with_capacity(groups.len());
     for group in groups {
-        debug_assert!(!stored_columns(&group.resolved).is_empty(), "a table has columns");
-        all.push(lock::prints(connection, group, &[]).await?);
+        let mut hash = Sha256::new();
+        for batch in statement::batches(group) {
+            for (key, print) in lock::prints(connection, group, batch, &[]).await? {
+                key.iter().for_each(|tag| {
+                    hash.update(u64::try_from(tag.len()).unwrap_or(u64::MAX).to_be_bytes());
+                    hash.update(tag.as_bytes());
+                });
+                hash.update(print);
+            }
+        }
+        all.push(hash.finalize().into());
     }
     Ok(all)
 }

@@ -1,7 +1,6 @@
 //! The statements that write one batch, and what their answers mean.
-//!
-//! SQLite's say `OR ABORT`: that overrides `ON CONFLICT REPLACE` of a constraint, which would delete
-//! whatever row is in the way.
+
+use std::collections::BTreeMap;
 
 use mendwright_core::change::Action;
 
@@ -11,31 +10,40 @@ use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::super::session::{declared, stored_columns};
 use super::group::{Group, RowWrite};
+use super::rowwise;
 use crate::error::{Error, Result};
 use mendwright_core::code::Code;
 
-/// Parameters of one SQLite statement; the library's limit is 32,766.
-const SQLITE_PARAMS_MAX: usize = 30_000;
-
-/// Rows of one SQLite statement. Measured: from 500 on a larger batch gains nothing.
+/// Rows of one batch on SQLite: about a millisecond in which nothing else of this thread goes on.
 const SQLITE_ROWS_MAX: usize = 1_000;
-
-/// A SQLite delete looks each row up among the batch without an index.
-const SQLITE_DELETES_MAX: usize = 100;
 
 /// Rows of one PostgreSQL statement: a few arrays of some hundred kilobytes.
 const POSTGRES_ROWS_MAX: usize = 5_000;
 
-/// How many rows of this group one statement takes.
-pub(super) fn batch_rows(engine: Engine, group: &Group) -> usize {
-    match engine {
+/// Bytes of one batch's values, unless a single row has more: what a statement, a page of the journal
+/// and this host's memory hold of it at once.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The rows of a group as they are written: a batch is a statement, and a page of the journal.
+pub(super) fn batches(group: &Group) -> impl Iterator<Item = &[RowWrite]> {
+    let most = match group.engine {
         Engine::Postgres => POSTGRES_ROWS_MAX,
-        Engine::Sqlite => {
-            let width = 1 + group.key.len() + group.guard.len() + group.set.len();
-            let most = if group.action == Action::Delete { SQLITE_DELETES_MAX } else { SQLITE_ROWS_MAX };
-            (SQLITE_PARAMS_MAX / width).clamp(1, most)
+        Engine::Sqlite => SQLITE_ROWS_MAX,
+    };
+    let mut rest = group.rows.as_slice();
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
         }
-    }
+        let mut bytes = 0;
+        let fits = rest.iter().take(most).take_while(|row| {
+            bytes += row.size();
+            bytes <= BYTES_MAX
+        });
+        let (batch, left) = rest.split_at(fits.count().max(1));
+        rest = left;
+        Some(batch)
+    })
 }
 
 /// Writes one batch. The answer says whether exactly the planned rows were there, in the tenant, as
@@ -46,14 +54,13 @@ pub(super) async fn write(
     rows: &[RowWrite],
     tenant: &str,
 ) -> Result<Written> {
-    let statement = Statement::new(connection.engine(), group, rows, tenant);
     match (connection.engine(), group.action) {
-        (Engine::Sqlite, Action::Update) => sqlite_update(connection, group, rows, statement).await,
-        (Engine::Sqlite, Action::Delete) => sqlite_delete(connection, group, rows, statement).await,
+        (Engine::Sqlite, _) => connection.on_sqlite(|db| rowwise::write(db, group, rows, tenant)).await,
         (Engine::Postgres, Action::Update | Action::Delete) => {
-            postgres_change(connection, group, rows, statement).await
+            let statement = Statement::new(group, rows, tenant);
+            change(connection, group, rows, statement).await
         }
-        (_, Action::Insert) => insert(connection, group, rows).await,
+        (Engine::Postgres, Action::Insert) => insert(connection, group, rows).await,
     }
 }
 
@@ -67,7 +74,7 @@ pub(super) enum Written {
     Differs,
 }
 
-/// What the statements of a batch share.
+/// What PostgreSQL's statements of a batch share.
 struct Statement {
     /// The rows wanted: `mw(s, k0…, g0…, x0…)`.
     source: String,
@@ -77,38 +84,27 @@ struct Statement {
 }
 
 impl Statement {
-    fn new(engine: Engine, group: &Group, rows: &[RowWrite], tenant: &str) -> Self {
-        let mut args = Vec::new();
+    fn new(group: &Group, rows: &[RowWrite], tenant: &str) -> Self {
         let names = names(group);
-        let source = match engine {
-            Engine::Sqlite => {
-                args.reserve(rows.len() * names.len());
-                for row in rows {
-                    args.push(Arg::Int(row.seq));
-                    args.extend(row.key.iter().chain(&row.guard).chain(&row.set).cloned().map(Arg::Raw));
-                }
-                format!("mw({}) AS (VALUES {})", names.join(","), placeholders(rows.len(), names.len()))
-            }
-            Engine::Postgres => {
-                args.push(Arg::Ints(rows.iter().map(|row| row.seq).collect()));
-                let mut columns = vec!["$1::bigint[]".to_owned()];
-                for n in 0..names.len() - 1 {
-                    args.push(Arg::Texts(rows.iter().map(|row| text_at(row, n)).collect()));
-                    columns.push(format!("${}::text[]", n + 2));
-                }
-                format!("mw AS (SELECT * FROM unnest({}) AS u({}))", columns.join(", "), names.join(", "))
-            }
+        let mut args = Vec::with_capacity(names.len() + 2);
+        args.push(Arg::Ints((0..).take(rows.len()).collect()));
+        let mut columns = vec!["$1::bigint[]".to_owned()];
+        let mut column = |cells: &dyn Fn(&RowWrite) -> Option<&Raw>| {
+            args.push(Arg::Texts(rows.iter().map(|row| cells(row).and_then(text)).collect()));
+            columns.push(format!("${}::text[]", args.len()));
         };
-        let scope = Scope::new(engine, &group.resolved, tenant, args.len() + 1);
+        (0..group.key.len()).for_each(|n| column(&|row| row.key.get(n)));
+        (0..group.guard.len()).for_each(|n| column(&|row| row.guard.get(n)));
+        (0..group.set.len()).for_each(|n| column(&|row| row.set.get(n)));
+        let source = format!("mw AS (SELECT * FROM unnest({}) AS u({}))", columns.join(", "), names.join(", "));
+        let scope = Scope::new(Engine::Postgres, &group.resolved, tenant, args.len() + 1);
         args.extend(scope.args());
-        let mut all = Vec::new();
-        for (n, column) in group.key.iter().enumerate() {
-            all.push(equal_key(engine, group, column, n));
-        }
-        for (n, column) in group.guard.iter().enumerate() {
-            all.push(same(engine, column, &format!("mw.g{n}")));
-        }
-        all.push(scope.as_condition());
+        let key =
+            group.key.iter().enumerate().map(|(n, column)| {
+                format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column)))
+            });
+        let guard = group.guard.iter().enumerate().map(|(n, column)| same(column, &format!("mw.g{n}")));
+        let all: Vec<String> = key.chain(guard).chain([scope.as_condition()]).collect();
         Self { source, condition: all.join(" AND "), args }
     }
 }
@@ -129,95 +125,16 @@ pub(crate) fn placeholders(rows: usize, width: usize) -> String {
     vec![row; rows].join(",")
 }
 
-fn text_at(row: &RowWrite, n: usize) -> Option<String> {
-    row.key.iter().chain(&row.guard).chain(&row.set).nth(n).and_then(Raw::text).map(ToOwned::to_owned)
-}
-
-fn equal_key(engine: Engine, group: &Group, column: &str, n: usize) -> String {
-    match engine {
-        Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
-        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column))),
-    }
+fn text(raw: &Raw) -> Option<String> {
+    raw.text().map(ToOwned::to_owned)
 }
 
 /// Whether a column holds exactly this stored value.
-fn same(engine: Engine, column: &str, value: &str) -> String {
-    let name = ident(column);
-    match engine {
-        // IS compares numbers across storage classes and text by the column's collation.
-        Engine::Sqlite => {
-            format!("t.{name} IS {value} COLLATE BINARY AND typeof(t.{name}) = typeof({value})")
-        }
-        Engine::Postgres => format!("t.{name}::text IS NOT DISTINCT FROM {value}"),
-    }
+fn same(column: &str, value: &str) -> String {
+    format!("t.{}::text IS NOT DISTINCT FROM {value}", ident(column))
 }
 
-async fn sqlite_update(
-    connection: &mut Connection,
-    group: &Group,
-    rows: &[RowWrite],
-    statement: Statement,
-) -> Result<Written> {
-    let set: Vec<String> =
-        group.set.iter().enumerate().map(|(n, column)| format!("{} = mw.x{n}", ident(column))).collect();
-    let returning: Vec<String> = group.key.iter().chain(&group.set).map(|column| ident(column)).collect();
-    let sql = format!(
-        "WITH {} UPDATE OR ABORT {} AS t SET {} FROM mw WHERE {} RETURNING {}",
-        statement.source,
-        ident(&group.resolved.table),
-        set.join(", "),
-        statement.condition,
-        returning.join(", ")
-    );
-    let stored = connection.rows(&sql, statement.args).await?;
-    Ok(compare(group, rows, stored))
-}
-
-async fn sqlite_delete(
-    connection: &mut Connection,
-    group: &Group,
-    rows: &[RowWrite],
-    statement: Statement,
-) -> Result<Written> {
-    let own: Vec<String> = group.key.iter().map(|column| format!("t.{}", ident(column))).collect();
-    let keys: Vec<String> = (0..group.key.len()).map(|n| format!("k{n}")).collect();
-    let returning: Vec<String> = group.key.iter().map(|column| ident(column)).collect();
-    let sql = format!(
-        "WITH {} DELETE FROM {} AS t WHERE ({}) IN (SELECT {} FROM mw) AND EXISTS (SELECT 1 FROM mw WHERE {}) RETURNING {}",
-        statement.source,
-        ident(&group.resolved.table),
-        own.join(", "),
-        keys.join(", "),
-        statement.condition,
-        returning.join(", ")
-    );
-    let stored = connection.rows(&sql, statement.args).await?;
-    Ok(compare(group, rows, stored))
-}
-
-/// Compares the set of returned keys with the planned one, and each row's stored values.
-fn compare(group: &Group, rows: &[RowWrite], mut stored: Vec<RawRow>) -> Written {
-    let width = group.key.len();
-    let tags = |row: &[Raw]| row.iter().take(width).map(Raw::tagged).collect::<Vec<_>>();
-    if stored.len() != rows.len() {
-        return Written::Drifted;
-    }
-    let mut planned: Vec<&RowWrite> = rows.iter().collect();
-    planned.sort_by_cached_key(|row| tags(&row.key));
-    stored.sort_by_cached_key(|row| tags(row));
-    for (row, stored) in planned.into_iter().zip(stored) {
-        if stored.get(..width) != Some(row.key.as_slice()) {
-            return Written::Drifted;
-        }
-        let after = stored.get(width..).unwrap_or_default();
-        if !after.is_empty() && after != row.set.as_slice() {
-            return Written::Differs;
-        }
-    }
-    Written::AsPlanned(Vec::new())
-}
-
-async fn postgres_change(
+async fn change(
     connection: &mut Connection,
     group: &Group,
     rows: &[RowWrite],
@@ -233,7 +150,7 @@ async fn postgres_change(
                 .map(|(n, column)| format!("{} = mw.x{n}::{}", ident(column), declared(&group.resolved, column)))
                 .collect();
             let stored: Vec<String> =
-                group.set.iter().enumerate().map(|(n, c)| same(Engine::Postgres, c, &format!("mw.x{n}"))).collect();
+                group.set.iter().enumerate().map(|(n, column)| same(column, &format!("mw.x{n}"))).collect();
             (format!("UPDATE {table} AS t SET {} FROM mw", set.join(", ")), stored.join(" AND "))
         }
         Action::Delete => (format!("DELETE FROM {table} AS t USING mw"), "true".to_owned()),
@@ -259,79 +176,62 @@ async fn postgres_change(
 }
 
 async fn insert(connection: &mut Connection, group: &Group, rows: &[RowWrite]) -> Result<Written> {
-    let engine = connection.engine();
     let columns: Vec<&String> = group.key.iter().chain(&group.set).collect();
     let list: Vec<String> = columns.iter().map(|column| ident(column)).collect();
     let whole = stored_columns(&group.resolved);
-    let table = engine.table(group.resolved.schema.as_deref(), &group.resolved.table);
-    let (source, args) = match engine {
-        Engine::Sqlite => {
-            let args: Vec<Arg> =
-                rows.iter().flat_map(|row| row.key.iter().chain(&row.set)).cloned().map(Arg::Raw).collect();
-            (format!("VALUES {}", placeholders(rows.len(), columns.len())), args)
-        }
-        Engine::Postgres => {
-            let arrays: Vec<String> = (1..=columns.len()).map(|n| format!("${n}::text[]")).collect();
-            let names: Vec<String> = (0..columns.len()).map(|n| format!("c{n}")).collect();
-            let cast: Vec<String> = columns
-                .iter()
-                .enumerate()
-                .map(|(n, column)| format!("c{n}::{}", declared(&group.resolved, column)))
-                .collect();
-            let args = (0..columns.len())
-                .map(|n| {
-                    let cells = rows
-                        .iter()
-                        .map(|row| row.key.iter().chain(&row.set).nth(n).and_then(Raw::text).map(ToOwned::to_owned));
-                    Arg::Texts(cells.collect())
-                })
-                .collect();
-            // An identity column takes the planned key and not the sequence's next.
-            (
-                format!(
-                    "OVERRIDING SYSTEM VALUE SELECT {} FROM unnest({}) AS u({})",
-                    cast.join(", "),
-                    arrays.join(", "),
-                    names.join(", ")
-                ),
-                args,
-            )
-        }
-    };
-    let returning: Vec<String> = whole
-        .iter()
-        .map(|column| match engine {
-            Engine::Sqlite => ident(column),
-            Engine::Postgres => format!("{}::text", ident(column)),
-        })
+    let table = Engine::Postgres.table(group.resolved.schema.as_deref(), &group.resolved.table);
+    let arrays: Vec<String> = (1..=columns.len()).map(|n| format!("${n}::text[]")).collect();
+    let names: Vec<String> = (0..columns.len()).map(|n| format!("c{n}")).collect();
+    let cast: Vec<String> =
+        columns.iter().enumerate().map(|(n, column)| format!("c{n}::{}", declared(&group.resolved, column))).collect();
+    let args = (0..columns.len())
+        .map(|n| Arg::Texts(rows.iter().map(|row| row.key.iter().chain(&row.set).nth(n).and_then(text)).collect()))
         .collect();
-    let verb = if engine == Engine::Sqlite { "INSERT OR ABORT" } else { "INSERT" };
-    let sql = format!("{verb} INTO {table} ({}) {source} RETURNING {}", list.join(", "), returning.join(", "));
+    let returning: Vec<String> = whole.iter().map(|column| format!("{}::text", ident(column))).collect();
+    // An identity column takes the planned key and not the sequence's next.
+    let sql = format!(
+        "INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM unnest({}) AS u({}) RETURNING {}",
+        list.join(", "),
+        cast.join(", "),
+        arrays.join(", "),
+        names.join(", "),
+        returning.join(", ")
+    );
     let stored = connection.rows(&sql, args).await?;
     check_inserted(group, rows, &whole, stored)
 }
 
 /// Puts the stored rows into the order of the planned ones and compares what the plan sets.
 fn check_inserted(group: &Group, rows: &[RowWrite], whole: &[String], stored: Vec<RawRow>) -> Result<Written> {
-    let at = |column: &String| whole.iter().position(|c| c == column);
-    let key: Vec<usize> = group.key.iter().filter_map(at).collect();
-    let set: Vec<usize> = group.set.iter().filter_map(at).collect();
-    let pick =
-        |row: &RawRow, places: &[usize]| -> Vec<Raw> { places.iter().filter_map(|at| row.get(*at).cloned()).collect() };
-    if key.len() != group.key.len() || set.len() != group.set.len() {
-        return Err(Error::refused(Code::ColumnUnknown, "a column of an inserted row is no longer in its table"));
-    }
-    let mut by_key: std::collections::BTreeMap<Vec<String>, RawRow> =
-        stored.into_iter().map(|row| (pick(&row, &key).iter().map(Raw::tagged).collect(), row)).collect();
+    let key = places(&group.key, whole)?;
+    let pick = |row: &RawRow| -> Vec<String> { key.iter().filter_map(|at| row.get(*at)).map(Raw::tagged).collect() };
+    let mut by_key: BTreeMap<Vec<String>, RawRow> = stored.into_iter().map(|row| (pick(&row), row)).collect();
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(stored) = by_key.remove(&row.key.iter().map(Raw::tagged).collect::<Vec<_>>()) else {
-            return Ok(Written::Differs);
-        };
-        if pick(&stored, &set) != row.set {
+        let stored = by_key.remove(&row.key.iter().map(Raw::tagged).collect::<Vec<_>>());
+        let Some(stored) = stored else { return Ok(Written::Differs) };
+        if !as_planned(group, whole, row, &stored)? {
             return Ok(Written::Differs);
         }
         found.push(stored);
     }
     Ok(Written::AsPlanned(found))
+}
+
+/// Whether an inserted row, as it is stored, holds its planned key and values.
+pub(super) fn as_planned(group: &Group, whole: &[String], row: &RowWrite, stored: &RawRow) -> Result<bool> {
+    let held = |names: &[String], wanted: &[Raw]| -> Result<bool> {
+        let places = places(names, whole)?;
+        Ok(places.iter().zip(wanted).all(|(at, raw)| stored.get(*at) == Some(raw)))
+    };
+    Ok(held(&group.key, &row.key)? && held(&group.set, &row.set)?)
+}
+
+fn places(names: &[String], whole: &[String]) -> Result<Vec<usize>> {
+    let at = |name: &String| whole.iter().position(|column| column == name);
+    names
+        .iter()
+        .map(at)
+        .collect::<Option<_>>()
+        .ok_or_else(|| Error::refused(Code::ColumnUnknown, "a column of an inserted row is no longer in its table"))
 }

@@ -12,13 +12,13 @@ use mendwright_core::merkle::Tree;
 use mendwright_core::plan::header::Digest;
 use mendwright_core::value::Value;
 
-use super::super::connection::{Connection, Role};
+use super::super::connection::{Connection, RawRow, Role};
 use super::super::engine::Engine;
 use super::super::raw::{Raw, shown_key, to_value};
-use super::super::session::{RawCells, stored_columns};
-use super::group::{Group, Write, arrange};
-use super::journal::{self, Entry, Generation, MacKey};
-use super::lock;
+use super::group::{Group, RowWrite, arrange};
+use super::inverse::Inverse;
+use super::journal::{Entry, FlushId, Generation, Head, MacKey, Page, Reader};
+use super::lock::{stored, tags};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -85,177 +85,166 @@ impl Undo {
     }
 }
 
-/// What writes one entry's before-image back, and only if the row is as the entry left it.
-pub(crate) fn inverse(entry: &Entry, resolved: &BTreeMap<String, Arc<Resolved>>) -> Result<Write> {
-    let known = |resource: &Arc<Resolved>| stored_columns(resource);
-    let table = resolved.get(&entry.resource).ok_or_else(|| {
-        Error::refused(Code::ResourceUnknown, format!("resource `{}` is no longer bound", entry.resource))
-    })?;
-    let columns = known(table);
-    let gone = entry.key.iter().chain(&entry.before).chain(&entry.after).find(|(c, _)| !columns.contains(c));
-    if let Some((column, _)) = gone {
-        return Err(Error::refused(
-            Code::RollbackConflict,
-            format!("column `{column}` of `{}` was dropped since the run", entry.resource),
-        ));
-    }
-    let is_key = |column: &String| entry.key.iter().any(|(key, _)| key == column);
-    let without_key = |cells: &RawCells| -> RawCells { cells.iter().filter(|(c, _)| !is_key(c)).cloned().collect() };
-    let write =
-        |action, guard, set| Write { resource: entry.resource.clone(), action, key: entry.key.clone(), guard, set };
-    Ok(match entry.action {
-        Action::Insert => write(Action::Delete, entry.after.clone(), RawCells::new()),
-        Action::Delete => write(Action::Insert, RawCells::new(), without_key(&entry.before)),
-        Action::Update => {
-            let written = |column: &String| entry.after.iter().any(|(c, _)| c == column);
-            let mut path = path_columns(table);
-            // The rest of a reference that was written in part.
-            let keys = table.foreign_keys.iter().filter(|key| key.columns.iter().any(written));
-            path.extend(keys.flat_map(|key| key.columns.iter().cloned()));
-            let stays = entry.before.iter().filter(|(c, _)| !written(c) && path.contains(c)).cloned();
-            let guard = entry.after.iter().cloned().chain(stays).collect();
-            let set = entry.before.iter().filter(|(c, _)| written(c)).cloned().collect();
-            write(Action::Update, guard, set)
-        }
-    })
+/// Whose journal is read, and where.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) key: &'a MacKey,
+    pub(crate) run: &'a str,
+    pub(crate) generation: Generation,
+    pub(crate) tenant: &'a str,
+    /// Resources as they are bound now.
+    pub(crate) resolved: &'a BTreeMap<String, Arc<Resolved>>,
 }
 
-fn path_columns(table: &Resolved) -> Vec<String> {
-    match table.tenant.steps.first() {
-        Some(step) => step.on.iter().map(|(own, _)| own.clone()).collect(),
-        None => table.tenant.column.iter().cloned().collect(),
+impl<'a> Of<'a> {
+    /// The journal of one transaction of the flush.
+    pub(crate) async fn batch(self, connection: &mut Connection, batch: u32) -> Result<Option<Reader<'a>>> {
+        let id = FlushId { run: self.run, generation: self.generation, batch };
+        let found = Reader::open(connection, self.target, self.key, id).await?;
+        if found.is_none() && batch == 0 {
+            return Err(Error::refused(
+                Code::JournalExpired,
+                "the target's journal does not hold this run (any more): it can no longer be undone",
+            ));
+        }
+        Ok(found)
     }
 }
 
 /// Reads the journal of a flush and compares it with the rows as they are now.
-pub(crate) async fn preview(
-    target: &Target,
-    key: &MacKey,
-    run: &str,
-    generation: Generation,
-    tenant: &str,
-    resolved: &BTreeMap<String, Arc<Resolved>>,
-) -> Result<Undo> {
-    let mut connection = Connection::open(target, Role::Write).await?;
-    let undo = look(&mut connection, target, key, run, generation, tenant, resolved).await;
+pub(crate) async fn preview(of: Of<'_>) -> Result<Undo> {
+    let mut connection = Connection::open(of.target, Role::Write).await?;
+    let undo = look(&mut connection, of).await;
     connection.close().await;
     undo
 }
 
-async fn look(
-    connection: &mut Connection,
-    target: &Target,
-    key: &MacKey,
-    run: &str,
-    generation: Generation,
-    tenant: &str,
-    resolved: &BTreeMap<String, Arc<Resolved>>,
-) -> Result<Undo> {
-    let Some((_, entries)) = journal::read(connection, target, key, run, generation).await? else {
-        return Err(Error::refused(
-            Code::JournalExpired,
-            "the target's journal does not hold this run (any more): it can no longer be undone",
-        ));
-    };
-    let mut writes: Vec<Write> = Vec::with_capacity(entries.len());
-    let mut rows: Vec<UndoRow> = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let (fate, write) = match inverse(entry, resolved) {
-            Ok(write) => (Fate::Restore, Some(write)),
-            Err(Error::Refused { message, .. }) => (Fate::Conflict(message), None),
-            Err(error) => return Err(error),
-        };
-        rows.push(UndoRow {
-            resource: entry.resource.clone(),
-            key: resolved
-                .get(&entry.resource)
-                .map_or_else(|| "?".to_owned(), |table| shown_key(table, entry.key.iter().map(|(_, raw)| raw))),
-            did: entry.action,
-            fate,
-            cells: Vec::new(),
-        });
-        writes.extend(write);
-    }
-    let mut restorable: Vec<Write> = Vec::with_capacity(writes.len());
-    let now = now(connection, &writes, tenant, resolved).await?;
-    let mut pending = writes.into_iter();
-    for (row, entry) in rows.iter_mut().zip(&entries) {
-        if row.fate != Fate::Restore {
-            continue;
+async fn look(connection: &mut Connection, of: Of<'_>) -> Result<Undo> {
+    let (mut rows, mut groups) = (Vec::new(), Vec::new());
+    let mut batch = 0;
+    while let Some(mut reader) = of.batch(connection, batch).await? {
+        while let Some(page) = reader.next(connection).await? {
+            look_at_page(connection, of, page, &mut rows, &mut groups).await?;
         }
-        let Some(write) = pending.next() else { break };
-        let state = now.get(&(write.resource.clone(), tags(&write.key)));
-        row.fate = fate(&write, state);
-        row.cells = cells(target.engine, entry, state, resolved.get(&entry.resource));
-        if row.fate == Fate::Restore {
+        batch += 1;
+    }
+    arrange(&mut groups, of.resolved);
+    Ok(Undo { rows, digest: digest(of.run, of.generation, &groups), generation: of.generation, groups })
+}
+
+async fn look_at_page(
+    connection: &mut Connection,
+    of: Of<'_>,
+    page: Page,
+    rows: &mut Vec<UndoRow>,
+    groups: &mut Vec<Group>,
+) -> Result<()> {
+    let Page { head, rows: entries } = page;
+    let table = of.resolved.get(&head.resource);
+    let row = |entry: &Entry, fate: Fate, cells: Vec<UndoCell>| UndoRow {
+        resource: head.resource.clone(),
+        key: table.map_or_else(|| "?".to_owned(), |table| shown_key(table, &entry.key)),
+        did: head.action,
+        fate,
+        cells,
+    };
+    let inverse = match Inverse::new(&head, of.target.engine, of.resolved) {
+        Ok(inverse) => inverse,
+        Err(Error::Refused { message, .. }) => {
+            rows.extend(entries.iter().map(|entry| row(entry, Fate::Conflict(message.clone()), Vec::new())));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let group = inverse.group(&entries);
+    let now = Now::look(connection, &group, of.tenant).await?;
+    let mut restorable = Vec::with_capacity(group.rows.len());
+    let Group { shape, rows: writes } = group;
+    for (entry, write) in entries.iter().zip(writes) {
+        let found = now.rows.get(&tags(&write.key));
+        let fate = fate(shape.action, &shape.guard, &write, found.map(|found| (now.columns.as_slice(), found)));
+        let cells = table.map_or_else(Vec::new, |table| cells(of.target.engine, &head, entry, &now, found, table));
+        if fate == Fate::Restore {
             restorable.push(write);
         }
+        rows.push(row(entry, fate, cells));
     }
-    let groups = arrange(restorable, resolved);
-    Ok(Undo { rows, digest: digest(run, generation, &groups), generation, groups })
+    let same = |group: &&mut Group| {
+        let own = &group.shape;
+        let names = (&own.resolved.name, own.action, &own.key, &own.guard, &own.set);
+        names == (&shape.resolved.name, shape.action, &shape.key, &shape.guard, &shape.set)
+    };
+    match groups.iter_mut().find(same) {
+        Some(group) => group.rows.extend(restorable),
+        None if restorable.is_empty() => {}
+        None => groups.push(Group { shape, rows: restorable }),
+    }
+    Ok(())
 }
-
-fn tags(key: &RawCells) -> Vec<String> {
-    key.iter().map(|(_, raw)| raw.tagged()).collect()
-}
-
-type Now = BTreeMap<(String, Vec<String>), RawCells>;
 
 /// The rows concerned as they are now; those of other tenants look as if they were not there, except
 /// that their keys are taken.
-async fn now(
-    connection: &mut Connection,
-    writes: &[Write],
-    tenant: &str,
-    resolved: &BTreeMap<String, Arc<Resolved>>,
-) -> Result<Now> {
-    let mut now = Now::new();
-    let engine = connection.engine();
-    for group in arrange(writes.to_vec(), resolved) {
-        // Not the whole row: what lies beside it may be unreadable, and is not looked at.
-        let columns: BTreeSet<String> = group.guard.iter().chain(&group.set).cloned().collect();
-        let select: Vec<String> = columns.iter().map(|column| engine.read("t", column)).collect();
-        let scope = (group.action != Action::Insert).then_some(tenant);
-        for (key, row) in lock::stored(connection, &group, &group.rows, scope, &select).await? {
-            now.insert((group.resolved.name.clone(), key), columns.iter().cloned().zip(row).collect());
-        }
-    }
-    Ok(now)
+struct Now {
+    columns: Vec<String>,
+    rows: BTreeMap<Vec<String>, RawRow>,
 }
 
-fn fate(write: &Write, now: Option<&RawCells>) -> Fate {
+impl Now {
+    async fn look(connection: &mut Connection, group: &Group, tenant: &str) -> Result<Self> {
+        // Not the whole row: what lies beside it may be unreadable, and is not looked at.
+        let columns: BTreeSet<String> = group.guard.iter().chain(&group.set).cloned().collect();
+        let select: Vec<String> = columns.iter().map(|column| group.engine.read("t", column)).collect();
+        let scope = (group.action != Action::Insert).then_some(tenant);
+        let rows = stored(connection, group, &group.rows, scope, &select).await?;
+        Ok(Self { columns: columns.into_iter().collect(), rows })
+    }
+}
+
+fn fate(action: Action, guard: &[String], write: &RowWrite, now: Option<(&[String], &RawRow)>) -> Fate {
     let conflict = |why: &str| Fate::Conflict(why.to_owned());
-    match (write.action, now) {
+    match (action, now) {
         (Action::Insert, None) => Fate::Restore,
         (Action::Insert, Some(_)) => conflict("its key is taken again"),
         (Action::Update | Action::Delete, None) => conflict("it is gone, or no longer the tenant's"),
-        (Action::Update | Action::Delete, Some(now)) => {
-            let same = write.guard.iter().all(|(column, raw)| now.iter().any(|(c, r)| c == column && r == raw));
+        (Action::Update | Action::Delete, Some((columns, now))) => {
+            let same = guard.iter().zip(&write.guard).all(|(column, raw)| cell(columns, now, column) == Some(raw));
             if same { Fate::Restore } else { conflict("changed since; stays unless you say otherwise") }
         }
     }
 }
 
-fn cells(engine: Engine, entry: &Entry, now: Option<&RawCells>, table: Option<&Arc<Resolved>>) -> Vec<UndoCell> {
-    let Some(table) = table else { return Vec::new() };
-    let value = |column: &ResolvedColumn, cells: &RawCells| -> Option<Value> {
-        let (_, raw) = cells.iter().find(|(c, _)| *c == column.column)?;
-        to_value(engine, column.kind, raw)
+fn cell<'r>(columns: &[String], row: &'r [Raw], column: &str) -> Option<&'r Raw> {
+    row.get(columns.iter().position(|own| own == column)?)
+}
+
+fn cells(
+    engine: Engine,
+    head: &Head,
+    entry: &Entry,
+    now: &Now,
+    found: Option<&RawRow>,
+    table: &Resolved,
+) -> Vec<UndoCell> {
+    let value = |column: &ResolvedColumn, columns: &[String], row: &[Raw]| -> Option<Value> {
+        to_value(engine, column.kind, cell(columns, row, &column.column)?)
     };
-    let shown = |column: &ResolvedColumn| match entry.action {
-        Action::Update => entry.after.iter().any(|(c, _)| *c == column.column),
-        Action::Insert => entry.after.iter().any(|(c, _)| *c == column.column),
-        Action::Delete => entry.before.iter().any(|(c, _)| *c == column.column),
+    let names = &head.columns;
+    let shown = match head.action {
+        Action::Insert | Action::Update => &names.after,
+        Action::Delete => &names.before,
     };
     table
         .columns
         .iter()
-        .filter(|(name, column)| !column.sensitive && !table.key.contains(name) && shown(column))
+        .filter(|(name, column)| {
+            !column.sensitive && !table.key.contains(name) && shown.iter().any(|own| *own == column.column)
+        })
         .map(|(name, column)| UndoCell {
             column: name.clone(),
-            before: value(column, &entry.before),
-            wrote: value(column, &entry.after),
-            now: now.and_then(|now| value(column, now)),
+            before: value(column, &names.before, &entry.before),
+            wrote: value(column, &names.after, &entry.after),
+            now: found.and_then(|row| value(column, &now.columns, row)),
         })
         .collect()
 }

@@ -1,19 +1,16 @@
 //! An independent read after the commit: does every row hold what the journal says was written?
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mendwright_core::binding::Resolved;
 use mendwright_core::change::Action;
-use mendwright_core::code::Code;
 
 use super::super::connection::{Connection, Role};
 use super::super::raw::shown_key;
-use super::group::{Write, arrange};
-use super::journal::{self, Generation, MacKey};
-use super::lock;
-use crate::error::{Error, Result};
-use crate::target::Target;
+use super::group::{Group, RowWrite, Shape};
+use super::journal::{Entry, Page};
+use super::lock::{stored, tags};
+use super::undo::Of;
+use crate::error::Result;
 
 /// What reading back came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,47 +24,48 @@ pub struct Verified {
 /// Rows that are named; the rest is counted by `held`.
 const NAMED_MAX: usize = 100;
 
-/// Reads the rows of a flush back and compares them with its journal.
-pub(crate) async fn verify(
-    target: &Target,
-    key: &MacKey,
-    (run, generation): (&str, Generation),
-    tenant: &str,
-    resolved: &BTreeMap<String, Arc<Resolved>>,
-) -> Result<Verified> {
-    let mut connection = Connection::open(target, Role::Write).await?;
-    let Some((_, entries)) = journal::read(&mut connection, target, key, run, generation).await? else {
-        return Err(Error::refused(Code::JournalExpired, "the target's journal does not hold this run"));
-    };
-    let writes: Vec<Write> = entries
-        .into_iter()
-        .map(|entry| Write {
-            resource: entry.resource,
-            action: entry.action,
-            key: entry.key,
-            guard: Vec::new(),
-            set: entry.after,
-        })
-        .collect();
-    let engine = connection.engine();
+/// Reads the rows of a flush back and compares them with its journal, page by page.
+pub(crate) async fn verify(of: Of<'_>) -> Result<Verified> {
+    let mut connection = Connection::open(of.target, Role::Write).await?;
+    let verified = look(&mut connection, of).await;
+    connection.close().await;
+    verified
+}
+
+async fn look(connection: &mut Connection, of: Of<'_>) -> Result<Verified> {
     let mut verified = Verified { held: 0, differ: Vec::new() };
-    for group in arrange(writes, resolved) {
-        let select: Vec<String> = group.set.iter().map(|column| engine.read("t", column)).collect();
-        let scope = (group.action != Action::Delete).then_some(tenant);
-        let now = lock::stored(&mut connection, &group, &group.rows, scope, &select).await?;
-        for row in &group.rows {
-            let found = now.get(&lock::tags(&row.key));
-            let holds = match group.action {
-                Action::Delete => found.is_none(),
-                Action::Insert | Action::Update => found == Some(&row.set),
-            };
-            if holds {
-                verified.held += 1;
-            } else if verified.differ.len() < NAMED_MAX {
-                verified.differ.push(format!("{}/{}", group.resolved.name, shown_key(&group.resolved, &row.key)));
-            }
+    let mut batch = 0;
+    while let Some(mut reader) = of.batch(connection, batch).await? {
+        while let Some(page) = reader.next(connection).await? {
+            look_at_page(connection, of, page, &mut verified).await?;
+        }
+        batch += 1;
+    }
+    Ok(verified)
+}
+
+async fn look_at_page(connection: &mut Connection, of: Of<'_>, page: Page, verified: &mut Verified) -> Result<()> {
+    let Page { head, rows } = page;
+    let Some(table) = of.resolved.get(&head.resource) else { return Ok(()) };
+    let names = [head.columns.key, Vec::new(), head.columns.after];
+    let shape = Shape::new(Arc::clone(table), of.target.engine, head.action, names);
+    let write =
+        |entry: Entry| RowWrite { key: entry.key, guard: Box::default(), set: entry.after, reason: Box::default() };
+    let group = Group { shape, rows: rows.into_iter().map(write).collect() };
+    let select: Vec<String> = group.set.iter().map(|column| group.engine.read("t", column)).collect();
+    let scope = (group.action != Action::Delete).then_some(of.tenant);
+    let now = stored(connection, &group, &group.rows, scope, &select).await?;
+    for row in &group.rows {
+        let found = now.get(&tags(&row.key));
+        let holds = match group.action {
+            Action::Delete => found.is_none(),
+            Action::Insert | Action::Update => found.is_some_and(|found| **found == *row.set),
+        };
+        if holds {
+            verified.held += 1;
+        } else if verified.differ.len() < NAMED_MAX {
+            verified.differ.push(format!("{}/{}", group.resolved.name, shown_key(&group.resolved, &row.key)));
         }
     }
-    connection.close().await;
-    Ok(verified)
+    Ok(())
 }

@@ -44,7 +44,7 @@ impl Session {
             let rows = self.rows(table, &sql, args, stable).await?;
             for mut row in rows {
                 let path = row.split_off(width.min(row.len()));
-                let base = Base { cells: row, path };
+                let base = Base { cells: row.into(), path: path.into() };
                 let key = key_of(table, &table.columns, &base.cells)?;
                 found.insert(key, base);
             }

@@ -7,7 +7,7 @@ use mendwright_core::port::{Comparison, Filter, Refusal, Row};
 use mendwright_core::value::Value;
 
 use super::super::connection::RawRow;
-use super::super::overlay::{Base, Wanted, Written};
+use super::super::overlay::{Base, Place, Wanted, Written};
 use super::super::raw::Raw;
 use super::Session;
 use super::scan::OpenScan;
@@ -26,15 +26,20 @@ impl Session {
             }
             return Ok(());
         };
-        let moved = |cells: &Written| {
-            open.order.iter().chain(open.query.filters.iter().map(|f| &f.column)).any(|c| cells.contains_key(c))
-        };
-        let positional = rows.inserts > 0
-            || open.order.iter().any(|c| rows.touched.contains(c))
-            || open.query.filters.iter().any(|f| rows.touched.contains(&f.column));
+        // What decides where a row stands in this scan.
+        let deciding: Vec<Place> = open
+            .order
+            .iter()
+            .chain(open.query.filters.iter().map(|filter| &filter.column))
+            .filter_map(|column| open.table.place(column))
+            .collect();
+        let shown: Vec<Option<Place>> = open.query.columns.iter().map(|column| open.table.place(column)).collect();
+        let moved = |cells: &Written| deciding.iter().any(|place| cells.contains(*place));
+        let positional = rows.inserts > 0 || deciding.iter().any(|place| rows.touched.contains(place));
         let mut elsewhere: Vec<(Vec<Value>, Row)> = Vec::new();
         if positional {
-            for (key, (_, wanted)) in &rows.rows {
+            for (key, row) in &rows.rows {
+                let wanted = &row.wanted;
                 let apart = match wanted {
                     Wanted::Insert { .. } => true,
                     Wanted::Update { cells, .. } => moved(cells),
@@ -58,16 +63,16 @@ impl Session {
                 open.ready.push_back(row);
             }
             let key = Key(place.get(open.order.len() - open.table.resolved.key.len()..).unwrap_or_default().to_vec());
-            match rows.rows.get(&key).map(|(_, wanted)| wanted) {
+            match rows.rows.get(&key).map(|row| &row.wanted) {
                 None => open.ready.push_back(values.into_iter().take(open.query.columns.len()).collect()),
                 Some(Wanted::Update { cells, .. }) if !moved(cells) => {
-                    let row = open
-                        .query
-                        .columns
-                        .iter()
-                        .zip(values)
-                        .map(|(column, old)| cells.get(column).map_or(old, |(new, _)| new.clone()));
-                    open.ready.push_back(row.collect());
+                    let row = shown.iter().zip(values).map(|(place, old)| {
+                        match place.and_then(|place| Some((open.table.bound(place)?, cells.get(place)?))) {
+                            Some(((name, column), new)) => open.table.value(name, column, new),
+                            None => Ok(old),
+                        }
+                    });
+                    open.ready.push_back(row.collect::<Result<_, _>>()?);
                 }
                 Some(Wanted::Update { .. } | Wanted::Insert { .. } | Wanted::Delete { .. }) => {}
             }
@@ -129,14 +134,15 @@ pub(super) fn merged(table: &Table, key: &Key, wanted: &Wanted, columns: &[Strin
         Wanted::Insert { cells, .. } => {
             let row = columns.iter().map(|name| {
                 let at = table.resolved.key.iter().position(|k| k == name);
-                match (at.and_then(|at| key.0.get(at)), cells.get(name)) {
-                    (Some(value), _) | (None, Some((value, _))) => value.clone(),
+                match (at.and_then(|at| key.0.get(at)), written(table, cells, name)) {
+                    (Some(value), _) => Ok(value.clone()),
+                    (None, Some(value)) => value,
                     // A column with a constant default that the job left out: what it will hold is the
                     // database's; the job sees NULL until then.
-                    (None, None) => Value::Null,
+                    (None, None) => Ok(Value::Null),
                 }
             });
-            Ok(Some(row.collect()))
+            row.collect::<Result<_, _>>().map(Some)
         }
     }
 }
@@ -151,8 +157,8 @@ pub(super) fn row_of(
     columns
         .iter()
         .map(|name| {
-            if let Some((value, _)) = cells.and_then(|cells| cells.get(name)) {
-                return Ok(value.clone());
+            if let Some(value) = cells.and_then(|cells| written(table, cells, name)) {
+                return value;
             }
             let at = table.columns.binary_search(name).ok();
             match at.and_then(|at| base.cells.get(at)) {
@@ -161,4 +167,11 @@ pub(super) fn row_of(
             }
         })
         .collect()
+}
+
+/// What the run wrote into this column, as the job sees it.
+fn written(table: &Table, cells: &Written, name: &str) -> Option<Result<Value, Refusal>> {
+    let place = table.place(name)?;
+    let ((name, column), raw) = (table.bound(place)?, cells.get(place)?);
+    Some(table.value(name, column, raw))
 }

@@ -5,11 +5,12 @@
 //! - `table`: names and values checked against what the run may do;
 //! - `keys`: rows by their keys; `read`: `get`; `scan`: `scan`; `merge`: what the overlay changes in it;
 //! - `write`: the overlay's changes; `references`: where they may lead;
-//! - `finish`: what is left in the overlay as net changes.
+//! - `finish`: what is left in the overlay as net changes; `net`: one row of it.
 
 mod finish;
 mod keys;
 mod merge;
+mod net;
 mod port;
 mod read;
 mod references;
@@ -28,6 +29,7 @@ use mendwright_core::code::Code;
 use mendwright_core::port::{Refusal, RefusalKind};
 use mendwright_core::text::escape_short;
 
+use super::computed::{ResourceUse, StableRead};
 use super::install;
 use super::introspect;
 use super::overlay::Overlay;
@@ -35,8 +37,8 @@ use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
-pub use finish::{Computed, ResourceUse};
-pub(crate) use finish::{NetChange, RawCells, StableRead, declared, stored_columns};
+use finish::refused;
+pub(crate) use finish::{declared, stored_columns};
 pub(crate) use read::hash_row;
 pub(crate) use references::count_statement;
 use scan::OpenScan;
@@ -185,7 +187,8 @@ impl Session {
                 .map(|source| source.target.engine)
                 .ok_or_else(|| unbound(access.resource()))?;
             let own = columns.get(access.resource()).into_iter().flatten().cloned().collect();
-            let table = Table { resolved, access: access.clone(), engine, columns: Arc::new(own) };
+            let names = Arc::new(resolved.columns.keys().cloned().collect());
+            let table = Table { resolved, access: access.clone(), engine, columns: Arc::new(own), names };
             self.usage.entry(access.resource().to_owned()).or_default();
             self.tables.insert(name.to_owned(), table);
         }

@@ -6,9 +6,9 @@ use mendwright_core::code::Code;
 use mendwright_core::port::{ColumnInfo, Refusal, RefusalKind, Row};
 use sha2::{Digest as _, Sha256};
 
+use super::super::computed::StableRead;
 use super::super::connection::{Arg, RawRow};
 use super::super::raw::Raw;
-use super::finish::StableRead;
 use super::merge::{merged, row_of};
 use super::table::{Table, refuse};
 use super::{Session, clock};

@@ -4,7 +4,6 @@
 
 use mendwright_core::binding::{ForeignKey, Resolved};
 use mendwright_core::budget::Metric;
-use mendwright_core::change::Key;
 use mendwright_core::code::Code;
 use mendwright_core::port::{Refusal, RefusalKind};
 use std::collections::BTreeSet;
@@ -12,7 +11,7 @@ use std::sync::Arc;
 
 use super::super::connection::Arg;
 use super::super::engine::{Engine, bare, ident};
-use super::super::overlay::Written;
+use super::super::overlay::{Place, Wanted, Written};
 use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::table::{Table, refuse};
@@ -29,20 +28,19 @@ impl Session {
         rows: impl Iterator<Item = &'a Written> + Clone,
     ) -> Result<(), Refusal> {
         for key in &table.resolved.foreign_keys {
-            let own: Vec<&String> = key
+            let own: Vec<Place> = key
                 .columns
                 .iter()
                 .filter_map(|physical| table.resolved.columns.iter().find(|(_, c)| c.column == *physical))
-                .map(|(name, _)| name)
+                .filter_map(|(name, _)| table.place(name))
                 .collect();
             let mut wanted: Vec<Vec<Raw>> = Vec::new();
             let mut seen = BTreeSet::new();
             for cells in rows.clone() {
-                if !own.iter().any(|name| cells.contains_key(*name)) {
+                if !own.iter().any(|place| cells.contains(*place)) {
                     continue;
                 }
-                let values: Vec<Raw> =
-                    own.iter().filter_map(|name| cells.get(*name).map(|(_, raw)| raw.clone())).collect();
+                let values: Vec<Raw> = own.iter().filter_map(|place| cells.get(*place).cloned()).collect();
                 if values.len() < key.columns.len() {
                     return Err(refuse(
                         RefusalKind::Invalid,
@@ -114,9 +112,7 @@ impl Session {
         }
         let Some(rows) = self.overlay.resources.get(&parent.name) else { return false };
         rows.inserts > 0
-            && rows.rows.iter().any(|(_, (raw, wanted)): (&Key, _)| {
-                matches!(wanted, super::super::overlay::Wanted::Insert { .. }) && raw.as_slice() == values
-            })
+            && rows.rows.values().any(|row| matches!(row.wanted, Wanted::Insert { .. }) && *row.raw == *values)
     }
 }
 

@@ -9,10 +9,10 @@ use mendwright_core::code::Code;
 use mendwright_core::port::{Comparison, CursorId, Filter, Query, Refusal, RefusalKind, Row};
 use mendwright_core::value::Value;
 
+use super::super::computed::StableRead;
 use super::super::connection::Arg;
 use super::super::scope::Scope;
 use super::super::snapshot::{PAGE_ROWS, Scan};
-use super::finish::StableRead;
 use super::hash_row;
 use super::table::{Table, refuse};
 use super::{Session, clock};

@@ -11,6 +11,7 @@ use mendwright_core::text::{did_you_mean, escape_short};
 use mendwright_core::value::Value;
 
 use super::super::engine::{Engine, ident};
+use super::super::overlay::Place;
 use super::super::raw::{Raw, Unwritable, from_value, to_value};
 
 /// A table that the run may use.
@@ -23,6 +24,8 @@ pub(super) struct Table {
     pub(super) engine: Engine,
     /// Every logical column that a row of this table has in the overlay, sorted.
     pub(super) columns: Arc<Vec<String>>,
+    /// Every bound logical column, sorted: what places count.
+    pub(super) names: Arc<Vec<String>>,
 }
 
 pub(super) fn refuse(kind: RefusalKind, code: Code, message: impl Into<String>) -> Refusal {
@@ -45,6 +48,16 @@ impl Table {
             ));
         }
         self.column(name, self.access.writes(name), "write")
+    }
+
+    /// Where a bound column stands among all of them.
+    pub(super) fn place(&self, name: &str) -> Option<Place> {
+        self.names.binary_search_by(|own| own.as_str().cmp(name)).ok().and_then(|at| Place::try_from(at).ok())
+    }
+
+    /// The bound column at a place.
+    pub(super) fn bound(&self, place: Place) -> Option<(&String, &ResolvedColumn)> {
+        self.names.get(usize::from(place)).and_then(|name| self.resolved.columns.get_key_value(name))
     }
 
     fn column(&self, name: &str, allowed: bool, verb: &str) -> Result<&ResolvedColumn, Refusal> {

@@ -18,7 +18,7 @@ use super::table::{Table, refuse};
 /// Bytes of a reason; it is a few words for a person.
 const REASON_BYTES_MAX: usize = 1_000;
 
-type Put = (Key, Vec<Raw>, Wanted);
+type Put = (Key, Box<[Raw]>, Wanted);
 
 impl Session {
     pub(super) async fn update_rows(&mut self, table: &str, rows: Vec<RowChange>) -> Result<(), Refusal> {
@@ -29,7 +29,7 @@ impl Session {
         for row in rows {
             let raw = table.key(&row.key)?;
             let cells = written(&table, &row, |name| table.writable(name).map(drop))?;
-            wanted.push((row.key, raw, cells, row.reason));
+            wanted.push((row.key, raw, cells, row.reason.into_boxed_str()));
         }
         let unknown: Vec<Key> = wanted
             .iter()
@@ -56,7 +56,7 @@ impl Session {
                     Wanted::Update { base, cells: new, reason }
                 }
             };
-            puts.push((key, raw, put));
+            puts.push((key, raw.into(), put));
         }
         self.put_all(&table, puts)
     }
@@ -72,7 +72,7 @@ impl Session {
             let cells = written(&table, &row, |name| insertable(&table, name))?;
             let cells = self.with_tenant(&table, cells)?;
             complete(&table, &cells)?;
-            wanted.push((row.key, raw, cells, row.reason));
+            wanted.push((row.key, raw, cells, row.reason.into_boxed_str()));
         }
         self.check_references(&table, wanted.iter().map(|(_, _, cells, _)| cells)).await?;
         let keys: Vec<Key> = wanted.iter().map(|(key, ..)| key.clone()).collect();
@@ -86,7 +86,7 @@ impl Session {
                     format!("`{}` already has row {key}, or this run changes it", table.resolved.name),
                 ));
             }
-            puts.push((key, raw, Wanted::Insert { cells, reason }));
+            puts.push((key, raw.into(), Wanted::Insert { cells, reason }));
         }
         self.put_all(&table, puts)
     }
@@ -108,8 +108,8 @@ impl Session {
         let mut puts: Vec<Put> = Vec::with_capacity(rows.len());
         let mut forgotten: Vec<Key> = Vec::new();
         for row in rows {
-            let raw = table.key(&row.key)?;
-            let reason = row.reason;
+            let raw = table.key(&row.key)?.into();
+            let reason = row.reason.into_boxed_str();
             match self.overlay.get(&table.resolved.name, &row.key).cloned() {
                 Some(Wanted::Delete { .. }) => return Err(missing(&table, &row.key)),
                 Some(Wanted::Insert { .. }) => forgotten.push(row.key),
@@ -156,35 +156,35 @@ impl Session {
     fn with_whole_references(
         &mut self,
         table: &Table,
-        rows: &[(Key, Vec<Raw>, Written, String)],
+        rows: &[(Key, Vec<Raw>, Written, Box<str>)],
         bases: &BTreeMap<Key, Base>,
     ) -> Result<Vec<Written>, Refusal> {
         let mut whole: Vec<Written> = rows.iter().map(|(_, _, cells, _)| cells.clone()).collect();
         for key in &table.resolved.foreign_keys {
             let of_key = |column: &&ResolvedColumn| key.columns.contains(&column.column);
-            let columns = table.columns.iter().filter_map(|name| Some((name, table.resolved.columns.get(name)?)));
-            let columns: Vec<_> = columns.filter(|(_, column)| of_key(column)).collect();
+            let columns = table
+                .columns
+                .iter()
+                .filter_map(|name| Some((name, table.place(name)?, table.resolved.columns.get(name)?)));
+            let columns: Vec<_> = columns.filter(|(_, _, column)| of_key(column)).collect();
             for ((row, _, written, _), cells) in rows.iter().zip(&mut whole) {
-                if !columns.iter().any(|(name, _)| written.contains_key(*name)) {
+                if !columns.iter().any(|(_, place, _)| written.contains(*place)) {
                     continue;
                 }
-                for (name, column) in columns.iter().filter(|(name, _)| !written.contains_key(*name)) {
+                for (name, place, _) in columns.iter().filter(|(_, place, _)| !written.contains(*place)) {
                     let (base, newer) = match self.overlay.get(&table.resolved.name, row) {
-                        Some(Wanted::Update { base, cells, .. }) => (Some(base), cells.get(*name)),
-                        Some(Wanted::Insert { cells, .. }) => (None, cells.get(*name)),
+                        Some(Wanted::Update { base, cells, .. }) => (Some(base), cells.get(*place)),
+                        Some(Wanted::Insert { cells, .. }) => (None, cells.get(*place)),
                         Some(Wanted::Delete { .. }) | None => (bases.get(row), None),
                     };
                     let at = table.columns.binary_search(name).ok();
                     let stored = base.and_then(|base| base.cells.get(at?));
-                    let cell = match (newer, stored) {
-                        (Some(newer), _) => newer.clone(),
-                        (None, Some(raw)) => (table.value(name, column, raw)?, raw.clone()),
-                        (None, None) => continue,
-                    };
-                    cells.insert((*name).clone(), cell);
+                    if let Some(raw) = newer.or(stored) {
+                        cells.insert(*place, raw.clone());
+                    }
                 }
                 // What the reference rests on is guarded.
-                let names: Vec<String> = columns.iter().map(|(name, _)| (*name).clone()).collect();
+                let names: Vec<String> = columns.iter().map(|(name, ..)| (*name).clone()).collect();
                 self.note_columns(table, &names);
             }
         }
@@ -202,14 +202,17 @@ impl Session {
             refuse(RefusalKind::Invalid, Code::ValueKind, "the tenant's name does not fit its column")
         })?;
         let raw = table.raw(name, column, &value)?;
-        cells.insert(name.clone(), (value, raw));
+        if let Some(place) = table.place(name) {
+            cells.insert(place, raw);
+        }
         Ok(cells)
     }
 }
 
 fn key_size(key: &Key) -> usize {
-    // The key stands in the map as values and beside the change as stored.
-    2 * key.0.iter().map(Value::size).sum::<usize>() + 64
+    // The key stands in the map as values and beside the change as stored; the map's nodes stay half
+    // empty where they fill in order.
+    2 * key.0.iter().map(Value::size).sum::<usize>() + 96
 }
 
 fn missing(table: &Table, key: &Key) -> Refusal {
@@ -238,12 +241,11 @@ fn written(table: &Table, row: &RowChange, allowed: impl Fn(&str) -> Result<(), 
             format!("a reason has at most {REASON_BYTES_MAX} bytes"),
         ));
     }
-    let mut cells = Written::new();
+    let mut cells = Written::default();
     for (name, value) in &row.cells {
         allowed(name)?;
-        let Some(column) = table.resolved.columns.get(name) else { continue };
-        let raw = table.raw(name, column, value)?;
-        if cells.insert(name.clone(), (value.clone(), raw)).is_some() {
+        let (Some(place), Some(column)) = (table.place(name), table.resolved.columns.get(name)) else { continue };
+        if cells.insert(place, table.raw(name, column, value)?).is_some() {
             return Err(refuse(RefusalKind::Invalid, Code::CallInvalid, format!("`{name}` is set twice in one row")));
         }
     }
@@ -275,7 +277,7 @@ fn may_choose_key(table: &Table) -> Result<(), Refusal> {
 
 fn complete(table: &Table, cells: &Written) -> Result<(), Refusal> {
     let absent = table.resolved.columns.iter().find(|(name, column)| {
-        !cells.contains_key(*name)
+        !table.place(name).is_some_and(|place| cells.contains(place))
             && !table.resolved.key.contains(name)
             && !column.has_constant_default
             && !column.generated

@@ -1,0 +1,324 @@
+//! What a run did to a target, kept in that target, so that the host alone can undo it.
+//!
+//! A journal row is a page: some hundred changed rows of one group, with a MAC under a key of the
+//! host's; the commit's own MAC covers the root over these. A page that is edited, removed or added is
+//! found before anything is restored.
+
+mod page;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Serialize;
+use sha2::Sha256;
+
+use mendwright_core::code::Code;
+use mendwright_core::merkle::Tree;
+use mendwright_core::plan::header::Digest;
+
+use super::super::connection::{Arg, Connection};
+use super::super::engine::Engine;
+use super::super::raw::Raw;
+use crate::error::{Error, Result};
+use crate::target::Target;
+use page::Stored;
+pub(crate) use page::{Entry, Head, Page, entries};
+
+/// The key that journal rows are signed with.
+#[derive(Clone)]
+pub struct MacKey(pub [u8; 32]);
+
+impl std::fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MacKey(…)")
+    }
+}
+
+/// Which flush of a run: 0 applied the plan, 1 undid it, 2 undid that …
+pub(crate) type Generation = u32;
+
+/// What pages and a commit belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlushId<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) generation: Generation,
+    /// Which transaction of it; 0 where there is one.
+    pub(crate) batch: u32,
+}
+
+/// The one line that says a flush was committed; unique by digest and by (run, generation), with its
+/// batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Commit {
+    pub(crate) digest: Digest,
+    pub(crate) run: String,
+    pub(crate) generation: Generation,
+    pub(crate) batch: u32,
+    pub(crate) tenant: String,
+    pub(crate) kind: &'static str,
+    pub(crate) epoch: i64,
+    pub(crate) committed_at_us: i64,
+    pub(crate) changes: i64,
+}
+
+fn mac(key: &MacKey, bytes: &[u8]) -> String {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("any key length");
+    mac.update(bytes);
+    hex::encode(mac.finalize().into_bytes())
+}
+
+fn sign<T: Serialize>(key: &MacKey, value: &T) -> String {
+    mac(key, &Digest::of_json(value).0)
+}
+
+/// The name of one of our tables in a target.
+pub(crate) fn own_table(target: &Target, name: &str) -> String {
+    match target.engine {
+        Engine::Sqlite => super::super::engine::ident(&format!("mendwright_{name}")),
+        Engine::Postgres => target.engine.table(Some(&target.schema), name),
+    }
+}
+
+/// `?1, ?2` or `$1::text, $2::bigint`: parameters of these kinds, from the first on.
+fn params(engine: Engine, kinds: &[&str]) -> String {
+    let one = |(n, kind): (usize, &&str)| match engine {
+        Engine::Sqlite => format!("?{}", n + 1),
+        Engine::Postgres => format!("${}::{kind}", n + 1),
+    };
+    kinds.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes pages, and counts their MACs into a root.
+pub(crate) struct Writer<'a> {
+    key: &'a MacKey,
+    id: FlushId<'a>,
+    sql: String,
+    root: Tree,
+    pages: i64,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(target: &Target, key: &'a MacKey, id: FlushId<'a>) -> Self {
+        let kinds = ["text", "bigint", "bigint", "bigint", "text", "text", "text", "text", "text", "bigint", "text"];
+        let sql = format!(
+            "INSERT INTO {} (run, generation, batch, page, resource, relation, action, columns, rows, changes, mac)
+             VALUES ({})",
+            own_table(target, "journal"),
+            params(target.engine, &kinds)
+        );
+        Self { key, id, sql, root: Tree::default(), pages: 0 }
+    }
+
+    /// Writes one page.
+    pub(crate) async fn page<'r>(
+        &mut self,
+        connection: &mut Connection,
+        head: &Head,
+        rows: impl ExactSizeIterator<Item = [&'r [Raw]; 3]>,
+    ) -> Result<()> {
+        let Stored { page, resource, relation, action, columns, rows, changes, mac } =
+            Stored::new(self.key, self.id, self.pages, head, rows);
+        self.root.push(mac.as_bytes());
+        self.pages += 1;
+        let args = vec![
+            Arg::text(self.id.run),
+            Arg::Int(i64::from(self.id.generation)),
+            Arg::Int(i64::from(self.id.batch)),
+            Arg::Int(page),
+            Arg::text(resource),
+            Arg::text(relation),
+            Arg::text(action),
+            Arg::text(columns),
+            Arg::text(rows),
+            Arg::Int(changes),
+            Arg::text(mac),
+        ];
+        connection.execute(&self.sql, args).await.map(drop)
+    }
+
+    /// Writes the line that makes the flush count: the same plan a second time is refused by its key.
+    pub(crate) async fn commit(self, connection: &mut Connection, target: &Target, commit: &Commit) -> Result<()> {
+        let mac = sign(self.key, &(commit, hex::encode(self.root.root())));
+        let kinds = ["text", "text", "bigint", "bigint", "text", "text", "bigint", "bigint", "bigint", "text"];
+        let sql = format!(
+            "INSERT INTO {} (digest, run, generation, batch, tenant, kind, epoch, committed_at_us, changes, mac)
+             VALUES ({}) ON CONFLICT DO NOTHING",
+            own_table(target, "commits"),
+            params(target.engine, &kinds)
+        );
+        let args = vec![
+            Arg::text(commit.digest.to_string()),
+            Arg::text(commit.run.clone()),
+            Arg::Int(i64::from(commit.generation)),
+            Arg::Int(i64::from(commit.batch)),
+            Arg::text(commit.tenant.clone()),
+            Arg::text(commit.kind),
+            Arg::Int(commit.epoch),
+            Arg::Int(commit.committed_at_us),
+            Arg::Int(commit.changes),
+            Arg::text(mac),
+        ];
+        match connection.execute(&sql, args).await? {
+            1 => Ok(()),
+            _ => Err(used()),
+        }
+    }
+}
+
+/// Says no to a plan or a flush that the target already holds, before its journal would clash with the
+/// first one's. What decides is the key that [`Writer::commit`] writes.
+pub(crate) async fn unused(
+    connection: &mut Connection,
+    target: &Target,
+    id: FlushId<'_>,
+    digest: Digest,
+) -> Result<()> {
+    let (count, [a, b, c, d]) = match target.engine {
+        Engine::Sqlite => ("count(*)", ["?1", "?2", "?3", "?4"]),
+        Engine::Postgres => ("count(*)::text", ["$1", "$2", "$3", "$4"]),
+    };
+    let sql = format!(
+        "SELECT {count} FROM {} WHERE batch = {d} AND (digest = {a} OR (run = {b} AND generation = {c}))",
+        own_table(target, "commits")
+    );
+    let args = vec![
+        Arg::text(digest.to_string()),
+        Arg::text(id.run),
+        Arg::Int(i64::from(id.generation)),
+        Arg::Int(i64::from(id.batch)),
+    ];
+    match connection.count(&sql, args).await? {
+        0 => Ok(()),
+        _ => Err(used()),
+    }
+}
+
+fn used() -> Error {
+    Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")
+}
+
+/// What the target knows of a run's flush; `None` if it was never committed.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    target: &Target,
+    id: FlushId<'_>,
+) -> Result<Option<(Commit, String)>> {
+    let text = |column: &str| match target.engine {
+        Engine::Sqlite => column.to_owned(),
+        Engine::Postgres => format!("{column}::text"),
+    };
+    let columns = ["digest", "tenant", "kind", "epoch", "committed_at_us", "changes", "mac"].map(text).join(", ");
+    let [a, b, c] = if target.engine == Engine::Sqlite { ["?1", "?2", "?3"] } else { ["$1", "$2", "$3"] };
+    let sql = format!(
+        "SELECT {columns} FROM {} WHERE run = {a} AND generation = {b} AND batch = {c}",
+        own_table(target, "commits")
+    );
+    let args = vec![Arg::text(id.run), Arg::Int(i64::from(id.generation)), Arg::Int(i64::from(id.batch))];
+    let rows = connection.rows(&sql, args).await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let [digest, tenant, kind, epoch, at, changes, mac] = row.as_slice() else { return Err(tampered(id.run)) };
+    let found = (|| {
+        Some((
+            Commit {
+                digest: digest.text()?.parse().ok()?,
+                run: id.run.to_owned(),
+                generation: id.generation,
+                batch: id.batch,
+                tenant: tenant.text()?.to_owned(),
+                kind: if kind.text()? == "apply" { "apply" } else { "rollback" },
+                epoch: epoch.integer()?,
+                committed_at_us: at.integer()?,
+                changes: changes.integer()?,
+            },
+            mac.text()?.to_owned(),
+        ))
+    })();
+    found.map(Some).ok_or_else(|| tampered(id.run))
+}
+
+/// Reads the pages of a flush, one at a time, each checked against its MAC. What was read may be
+/// believed once [`Reader::next`] has come to the end: only then all of them are checked against the
+/// commit's.
+pub(crate) struct Reader<'a> {
+    key: &'a MacKey,
+    id: FlushId<'a>,
+    commit: Commit,
+    commit_mac: String,
+    sql: String,
+    root: Tree,
+    pages: i64,
+}
+
+impl<'a> Reader<'a> {
+    /// Finds the flush; `None` if it was never committed, or is no longer kept.
+    pub(crate) async fn open(
+        connection: &mut Connection,
+        target: &Target,
+        key: &'a MacKey,
+        id: FlushId<'a>,
+    ) -> Result<Option<Self>> {
+        let Some((commit, commit_mac)) = find(connection, target, id).await? else { return Ok(None) };
+        let text = |column: &str| match target.engine {
+            Engine::Sqlite => column.to_owned(),
+            Engine::Postgres => format!("{column}::text"),
+        };
+        let columns =
+            ["page", "resource", "relation", "action", "columns", "rows", "changes", "mac"].map(text).join(", ");
+        let [a, b, c, d] = match target.engine {
+            Engine::Sqlite => ["?1", "?2", "?3", "?4"],
+            Engine::Postgres => ["$1", "$2", "$3", "$4"],
+        };
+        let sql = format!(
+            "SELECT {columns} FROM {} WHERE run = {a} AND generation = {b} AND batch = {c} AND page >= {d}
+             ORDER BY {} LIMIT 1",
+            own_table(target, "journal"),
+            // Not the text that PostgreSQL is asked for.
+            if target.engine == Engine::Postgres { "journal.page" } else { "page" },
+        );
+        Ok(Some(Self { key, id, commit, commit_mac, sql, root: Tree::default(), pages: 0 }))
+    }
+
+    /// The next page, and after the last one nothing.
+    pub(crate) async fn next(&mut self, connection: &mut Connection) -> Result<Option<Page>> {
+        let args = vec![
+            Arg::text(self.id.run),
+            Arg::Int(i64::from(self.id.generation)),
+            Arg::Int(i64::from(self.id.batch)),
+            Arg::Int(self.pages),
+        ];
+        let found = connection.rows(&self.sql, args).await?;
+        let Some(row) = found.into_iter().next() else {
+            let holds = sign(self.key, &(&self.commit, hex::encode(self.root.root()))) == self.commit_mac;
+            return if holds { Ok(None) } else { Err(tampered(self.id.run)) };
+        };
+        let stored = stored(row).filter(|stored| stored.page == self.pages).ok_or_else(|| tampered(self.id.run))?;
+        let page = stored.open(self.key, self.id).ok_or_else(|| tampered(self.id.run))?;
+        self.root.push(stored.mac.as_bytes());
+        self.pages += 1;
+        Ok(Some(page))
+    }
+}
+
+fn stored(row: Vec<Raw>) -> Option<Stored> {
+    let [page, resource, relation, action, columns, rows, changes, mac] = <[Raw; 8]>::try_from(row).ok()?;
+    let text = |raw: Raw| match raw {
+        Raw::Text(text) => Some(text),
+        Raw::Null | Raw::Integer(_) | Raw::Real(_) | Raw::Blob(_) => None,
+    };
+    Some(Stored {
+        page: page.integer()?,
+        resource: text(resource)?,
+        relation: text(relation)?,
+        action: text(action)?,
+        columns: text(columns)?,
+        rows: text(rows)?,
+        changes: changes.integer()?,
+        mac: text(mac)?,
+    })
+}
+
+fn tampered(run: &str) -> Error {
+    Error::refused(
+        Code::JournalTampered,
+        format!("the journal of {run} is not what this host wrote; nothing was restored"),
+    )
+}
