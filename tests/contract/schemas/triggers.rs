@@ -140,13 +140,28 @@ async fn a_declared_trigger_may_write_what_no_plan_is_about() {
 
 #[tokio::test]
 async fn a_declared_trigger_that_reaches_into_another_tenant_is_refused() {
-    for write in
-        ["UPDATE item SET note = 'reached' WHERE id = 2", "INSERT INTO item VALUES (3, 'other', 1, 'reached', '', '')"]
-    {
-        let schema = trigger(Engine::Postgres, "AFTER", "", write);
-        let shop = Shop::open(Engine::Postgres, &schema, &[declared()]).await;
-        shop.refuses("acme", to("2"), Code::WriteDiffers).await;
+    for engine in ENGINES {
+        for write in [
+            "UPDATE item SET note = 'reached' WHERE id = 2",
+            "INSERT INTO item VALUES (3, 'other', 1, 'reached', '', '')",
+            "DELETE FROM item WHERE id = 2",
+        ] {
+            let shop = Shop::open(engine, &trigger(engine, "AFTER", write, write), &[declared()]).await;
+            shop.refuses("acme", to("2"), Code::WriteDiffers).await;
+        }
     }
+}
+
+/// SQLite does not tell which rows of such a table change.
+#[tokio::test]
+async fn a_table_without_rowid_and_with_triggers_is_not_written() {
+    let with = trigger(Engine::Sqlite, "AFTER", "SELECT 1", "");
+    let without = with.replacen(");", ") WITHOUT ROWID;", 1);
+    assert_ne!(with, without);
+    Shop::open(Engine::Sqlite, &with, &[declared()]).await.planned("acme", to("2")).await;
+    let shop = Shop::open(Engine::Sqlite, &without, &[declared()]).await;
+    let message = shop.refuses("acme", to("2"), Code::SideEffect).await;
+    assert!(message.contains("WITHOUT ROWID"), "{message}");
 }
 
 #[tokio::test]
@@ -217,4 +232,25 @@ async fn a_rule_is_declared_or_stops_writes_and_one_that_swallows_them_is_found(
         let named = [Code::WriteDiffers, Code::PlanDrifted, Code::TargetFailed, Code::SideEffect];
         assert!(named.contains(&problem.code), "{swallow}: {problem:?}");
     }
+}
+
+/// One group of rows is quick, the other one is not: the time is over in the middle of a statement.
+#[tokio::test]
+async fn a_rehearsal_that_takes_too_long_holds_nothing_when_it_is_given_up() {
+    let schema = format!(
+        "{} INSERT INTO item VALUES (3, 'acme', 1, 'n', 'u', 'then');",
+        trigger(Engine::Postgres, "BEFORE", "", "PERFORM pg_sleep(CASE NEW.id WHEN 3 THEN 0.2 ELSE 30 END)")
+    );
+    let mut shop = Shop::open(Engine::Postgres, &schema, &[declared()]).await;
+    shop.world.database_keys = "dry_run_lock_ms_max = 400".to_owned();
+    shop.host = shop.world.host().await;
+    let mut both = to("2");
+    both["changes"].as_array_mut().unwrap().push(json!({"key": {"id": "3"}, "set": {"q": "2", "note": "m"}}));
+    let run = shop.plan("acme", both).await.unwrap();
+    let busy = "SELECT count(*)::text FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'mendwright' AND query LIKE '%UPDATE%item%'";
+    assert_eq!(shop.world.value(busy).await, "0");
+    let plan = shop.host.store().load_plan(run.number).await.unwrap();
+    assert_eq!((run.state, plan.document.rehearsal.passed), (State::Planned, None));
+    assert!(plan.document.rehearsal.detail.contains("dry_run_lock_ms_max"), "{}", plan.document.rehearsal.detail);
 }

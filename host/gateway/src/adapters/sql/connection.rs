@@ -1,8 +1,9 @@
 //! One connection to a target, of either engine, set up so that it prints values in one way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
@@ -59,6 +60,27 @@ pub(crate) type RawRow = Vec<Raw>;
 pub(crate) enum Connection {
     Sqlite(Box<SqliteConnection>, Deadline),
     Postgres(Box<PgConnection>),
+}
+
+/// Table → the rows of it that changed, by number; as SQLite tells it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Touched(Arc<Mutex<BTreeMap<String, BTreeSet<i64>>>>);
+
+impl Touched {
+    /// How many rows of a table changed.
+    pub(crate) fn rows(&self, table: &str) -> u64 {
+        let touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = touched.iter().filter(|(name, _)| name.eq_ignore_ascii_case(table));
+        own.map(|(_, rows)| u64::try_from(rows.len()).unwrap_or(u64::MAX)).sum()
+    }
+
+    fn note(&self, table: &str, row: i64) {
+        let mut touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match touched.get_mut(table) {
+            Some(rows) => drop(rows.insert(row)),
+            None => drop(touched.insert(table.to_owned(), [row].into())),
+        }
+    }
 }
 
 /// When a SQLite statement has to stop, in milliseconds since `start`; 0 is never.
@@ -183,6 +205,24 @@ impl Connection {
         if let Self::Sqlite(_, deadline) = self {
             deadline.clear();
         }
+    }
+
+    /// SQLite: from now on notes every row that changes, by whatever statement or trigger.
+    pub(crate) async fn tell_changed_rows(&mut self) -> Result<Touched> {
+        let touched = Touched::default();
+        if let Self::Sqlite(connection, _) = self {
+            let noted = touched.clone();
+            connection.lock_handle().await?.set_update_hook(move |change| noted.note(change.table, change.rowid));
+        }
+        Ok(touched)
+    }
+
+    /// SQLite: notes no more.
+    pub(crate) async fn tell_no_changed_rows(&mut self) -> Result<()> {
+        if let Self::Sqlite(connection, _) = self {
+            connection.lock_handle().await?.remove_update_hook();
+        }
+        Ok(())
     }
 
     /// Runs statements without parameters or results.

@@ -6,9 +6,10 @@ use mendwright_core::authority::Allow;
 use mendwright_core::code::Code;
 use mendwright_core::id::Id;
 use mendwright_gateway::adapters::sql::install::{
-    BoundTable, Init, Initialized, ROLE_REPAIR, bound_tables, check_read_url, init, init_sql,
+    BoundTable, Init, Initialized, ROLE_REPAIR, bound_tables, check_read_url, init,
 };
 use mendwright_gateway::adapters::sql::report::check_resource;
+use mendwright_gateway::init_sql;
 use mendwright_gateway::{Engine, Target};
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use mendwright_core::compare::{Comparison, Difference, What};
 use super::super::connection::Connection;
 use super::super::raw::{Raw, shown_key, to_value};
 use super::group::{Group, RowWrite};
-use super::lock::{stored, tags};
+use super::look::{stored, tags};
 use crate::error::Error;
 
 /// Which rows of a batch are no longer as planned, and how.

@@ -25,8 +25,11 @@ pub(super) struct Fence {
     pub(super) epoch: i64,
 }
 
-/// Between two looks at whether a fence is free.
+/// Between two looks at whether a fence is free, or a backend gone.
 const POLL: Duration = Duration::from_millis(20);
+
+/// Looks at a backend that is told to end: four seconds of them.
+const ENDS_MAX: usize = 200;
 
 /// What stands before a run's id in the `application_name` of the connection that flushes it.
 const NAME: &str = "mendwright ";
@@ -157,6 +160,48 @@ pub(super) async fn introduce(connection: &mut Connection, run: &str) -> Result<
     connection.rows(sql, vec![Arg::text(format!("{NAME}{run}"))]).await.map(drop)
 }
 
+/// The server's side of a connection.
+pub(super) struct Backend {
+    /// PostgreSQL: its number, and when it started.
+    id: Option<[String; 2]>,
+}
+
+impl Backend {
+    pub(super) async fn of(connection: &mut Connection) -> Result<Self> {
+        if connection.engine() == Engine::Sqlite {
+            return Ok(Self { id: None });
+        }
+        let sql = "SELECT pid::text, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        let rows = connection.rows(sql, vec![]).await?;
+        let texts: Vec<String> =
+            rows.into_iter().flatten().filter_map(|raw| raw.text().map(ToOwned::to_owned)).collect();
+        Ok(Self { id: texts.try_into().ok() })
+    }
+
+    /// Ends it, and waits until it is gone. Where that cannot be had it ends by itself, when its statement
+    /// times out.
+    pub(super) async fn end(self, target: &Target) {
+        let Some([pid, start]) = self.id else { return };
+        let ended = async {
+            let mut connection = Connection::open(target, super::super::connection::Role::Write).await?;
+            let sql = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+                 WHERE pid::text = $1 AND backend_start::text = $2";
+            for _ in 0..ENDS_MAX {
+                let args = vec![Arg::text(pid.as_str()), Arg::text(start.as_str())];
+                if connection.rows(sql, args).await?.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(POLL).await;
+            }
+            connection.close().await;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(?error, "a rehearsal's statement goes on until its timeout");
+        }
+    }
+}
+
 /// PostgreSQL: ends the backend that wrote for this run before, if it is still there, and waits until
 /// it is gone. Only then does the journal say what came of it.
 pub(crate) async fn end_former_backend(connection: &mut Connection, target: &Target, run: &str) -> Result<()> {
@@ -174,12 +219,12 @@ pub(crate) async fn end_former_backend(connection: &mut Connection, target: &Tar
     let count = format!("SELECT count(*)::text {alive}");
     // A backend that is told to end does so at its next check for interrupts, within milliseconds
     // unless its host is stopped in the middle of a result; then it takes the kernel's time.
-    for _ in 0..200 {
+    for _ in 0..ENDS_MAX {
         connection.rows(&end, vec![Arg::text(run)]).await?;
         if connection.count(&count, vec![Arg::text(run)]).await? == 0 {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
     Err(Error::unavailable(
         Code::TargetLocked,

@@ -11,20 +11,18 @@ use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
 
 use super::super::computed::StableRead;
-use super::super::connection::{Arg, Connection, RawRow};
-use super::super::engine::{Engine, bare, ident};
+use super::super::connection::{Arg, Connection};
+use super::super::engine::{Engine, ident};
 use super::super::prepared::{bind, raw_row};
 use super::super::raw::Raw;
 use super::super::scope::Scope;
-use super::super::session::{count_statement, declared, hash_row, stored_columns};
+use super::super::session::{count_statement, hash_row};
 use super::super::{install, introspect};
 use super::Flush;
 use super::group::{Group, RowWrite};
+use super::look::{ROWS_MAX, key_names, key_source};
 use crate::error::{Error, Result};
 use crate::target::Target;
-
-/// Rows that one look at stored rows asks for.
-const ROWS_MAX: usize = 1_000;
 
 /// PostgreSQL: nobody alters the tables; nobody writes what must stay as it was read.
 pub(super) async fn tables(
@@ -275,187 +273,4 @@ fn foreign(resource: &str) -> Error {
         Code::ReferenceForeign,
         format!("a row of `{resource}` would hang on a row that is not the tenant's"),
     )
-}
-
-pub(super) fn key_names(engine: Engine, group: &Group) -> String {
-    match engine {
-        Engine::Postgres => String::new(),
-        Engine::Sqlite => {
-            let names: Vec<String> = (0..group.key.len()).map(|n| format!("k{n}")).collect();
-            format!("({})", names.join(","))
-        }
-    }
-}
-
-/// The keys of a batch as a table `mw(k0…)`, their parameters (the statement's first), and the join
-/// with `t`.
-pub(super) fn key_source(engine: Engine, group: &Group, batch: &[RowWrite]) -> (String, Vec<Arg>, String) {
-    let width = group.key.len();
-    let on = |n: usize, column: &String| match engine {
-        Engine::Sqlite => format!("t.{} = mw.k{n}", ident(column)),
-        Engine::Postgres => format!("t.{} = mw.k{n}::{}", ident(column), bare(&declared(&group.resolved, column))),
-    };
-    let joined: Vec<String> = group.key.iter().enumerate().map(|(n, column)| on(n, column)).collect();
-    let (source, args) = match engine {
-        Engine::Sqlite => (
-            format!("VALUES {}", super::statement::placeholders(batch.len(), width)),
-            batch.iter().flat_map(|row| row.key.iter().cloned()).map(Arg::Raw).collect::<Vec<_>>(),
-        ),
-        Engine::Postgres => {
-            let arrays: Vec<String> = (0..width).map(|n| format!("${}::text[]", n + 1)).collect();
-            let names: Vec<String> = (0..width).map(|n| format!("k{n}")).collect();
-            let column =
-                |n: usize| batch.iter().map(|row| row.key.get(n).and_then(Raw::text).map(str::to_owned)).collect();
-            (
-                format!("SELECT * FROM unnest({}) AS u({})", arrays.join(", "), names.join(", ")),
-                (0..width).map(|n| Arg::Texts(column(n))).collect(),
-            )
-        }
-    };
-    (source, args, joined.join(" AND "))
-}
-
-/// Reads columns of the batch's rows as they are now, by key; rows that are gone or not the tenant's
-/// are absent.
-pub(super) async fn stored(
-    connection: &mut Connection,
-    group: &Group,
-    batch: &[RowWrite],
-    tenant: Option<&str>,
-    select: &[String],
-) -> Result<BTreeMap<Vec<String>, RawRow>> {
-    let engine = connection.engine();
-    let width = group.key.len();
-    let mut found = BTreeMap::new();
-    for chunk in batch.chunks(ROWS_MAX) {
-        let (keys, mut args, on) = key_source(engine, group, chunk);
-        let scope = tenant.map(|tenant| Scope::new(engine, &group.resolved, tenant, args.len() + 1));
-        args.extend(scope.iter().flat_map(Scope::args));
-        let columns: Vec<String> =
-            group.key.iter().map(|k| engine.read("t", k)).chain(select.iter().cloned()).collect();
-        let (joins, condition) = match &scope {
-            Some(scope) => (scope.joins.as_str(), scope.condition.as_str()),
-            None => ("", "1 = 1"),
-        };
-        let sql = format!(
-            "WITH mw{} AS ({keys}) SELECT {} FROM mw JOIN {} AS t ON {on}{joins} WHERE {condition}",
-            key_names(engine, group),
-            columns.join(", "),
-            engine.table(group.resolved.schema.as_deref(), &group.resolved.table),
-        );
-        for mut row in connection.rows(&sql, args).await? {
-            let rest = row.split_off(width.min(row.len()));
-            found.insert(row.iter().map(Raw::tagged).collect(), rest);
-        }
-    }
-    Ok(found)
-}
-
-pub(super) fn tags(key: &[Raw]) -> Vec<String> {
-    key.iter().map(Raw::tagged).collect()
-}
-
-/// What the rows of a flush hold in the columns that it must leave alone: a declared trigger may
-/// change what the binding calls derived, and nothing else.
-pub(super) struct Fingerprints {
-    before: Vec<BTreeMap<Vec<String>, [u8; 32]>>,
-}
-
-impl Fingerprints {
-    /// Remembers the rows before the write, where anything in the database could change more than is
-    /// written.
-    pub(super) async fn take(connection: &mut Connection, groups: &[Group]) -> Result<Self> {
-        let needed =
-            groups.iter().any(|g| g.resolved.side_effects.iter().any(|e| e.what == "trigger" || e.what == "rule"));
-        let mut before = Vec::new();
-        if needed {
-            for group in groups {
-                let prints = match group.action {
-                    Action::Update => prints(connection, group, &group.rows, &group.set).await?,
-                    Action::Insert | Action::Delete => BTreeMap::new(),
-                };
-                before.push(prints);
-            }
-        }
-        Ok(Self { before })
-    }
-
-    /// Compares with the rows after the write, when every trigger has fired.
-    pub(super) async fn check(&self, connection: &mut Connection, groups: &[Group]) -> Result<()> {
-        let engine = connection.engine();
-        for (group, before) in groups.iter().zip(&self.before) {
-            let select: Vec<String> = group.set.iter().map(|column| engine.read("t", column)).collect();
-            let set = stored(connection, group, &group.rows, None, &select).await?;
-            let untouched = match group.action {
-                Action::Update => prints(connection, group, &group.rows, &group.set).await? == *before,
-                Action::Insert | Action::Delete => true,
-            };
-            let as_planned = group.rows.iter().all(|row| match (group.action, set.get(&tags(&row.key))) {
-                (Action::Delete, found) => found.is_none(),
-                (Action::Insert | Action::Update, found) => found.is_some_and(|found| **found == *row.set),
-            });
-            if !untouched || !as_planned {
-                return Err(Error::refused(
-                    Code::WriteDiffers,
-                    format!("a trigger changed more of `{}` than its binding declares", group.resolved.name),
-                ));
-            }
-        }
-        if self.before.is_empty() { Ok(()) } else { only_planned(connection, groups).await }
-    }
-}
-
-/// PostgreSQL: whether this transaction wrote other rows of these tables than planned, by the mark that
-/// each row bears of who wrote it. What a trigger deletes leaves no mark.
-async fn only_planned(connection: &mut Connection, groups: &[Group]) -> Result<()> {
-    if connection.engine() == Engine::Sqlite {
-        return Ok(());
-    }
-    let mut planned: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
-    for group in groups {
-        let rows = if group.action == Action::Delete { 0 } else { group.rows.len() };
-        *planned.entry((group.resolved.schema.as_deref(), group.resolved.table.as_str())).or_default() += rows;
-    }
-    for ((schema, table), rows) in planned {
-        let name = Engine::Postgres.table(schema, table);
-        let sql = format!("SELECT count(*)::text FROM {name} WHERE xmin = pg_current_xact_id()::xid");
-        if connection.count(&sql, vec![]).await? > u64::try_from(rows).unwrap_or(u64::MAX) {
-            return Err(Error::refused(
-                Code::WriteDiffers,
-                format!("a trigger changed rows of `{}` that the plan does not", introspect::show(table)),
-            ));
-        }
-    }
-    Ok(())
-}
-
-pub(super) async fn prints(
-    connection: &mut Connection,
-    group: &Group,
-    rows: &[RowWrite],
-    except: &[String],
-) -> Result<BTreeMap<Vec<String>, [u8; 32]>> {
-    let engine = connection.engine();
-    let derived = |physical: &str| group.resolved.columns.values().any(|c| c.column == physical && c.derived.is_some());
-    let select: Vec<String> = stored_columns(&group.resolved)
-        .iter()
-        .filter(|column| !except.contains(column) && !derived(column))
-        .map(|column| match engine {
-            // Text that is not UTF-8 may lie beside what is written.
-            Engine::Sqlite => {
-                let name = ident(column);
-                format!("iif(typeof(t.{name}) = 'text', CAST(t.{name} AS BLOB), t.{name}), typeof(t.{name})")
-            }
-            Engine::Postgres => engine.read("t", column),
-        })
-        .collect();
-    let found = stored(connection, group, rows, None, &select).await?;
-    Ok(found
-        .into_iter()
-        .map(|(key, row)| {
-            let mut hash = Sha256::new();
-            hash_row(&mut hash, &row);
-            (key, hash.finalize().into())
-        })
-        .collect())
 }

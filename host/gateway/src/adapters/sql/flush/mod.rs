@@ -7,7 +7,8 @@
 //!   `rowwise`: on SQLite;
 //! - `fence`: one run at a time; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
-//! - `explain`: which rows are no longer as planned, for people;
+//! - `fingerprints`, `marks`: what must be left alone where triggers fire;
+//! - `look`: rows as they are now; `explain`: which are no longer as planned, for people;
 //! - `orphans`: rows that hang on what is deleted;
 //! - `rehearse`: the same, and back again, without a commit; `inverse`: the way back of a page;
 //!   `undo`: the journal read backwards;
@@ -15,10 +16,13 @@
 
 mod explain;
 pub(crate) mod fence;
+mod fingerprints;
 pub(crate) mod group;
 mod inverse;
 pub(crate) mod journal;
 mod lock;
+mod look;
+mod marks;
 mod orphans;
 pub(crate) mod rehearse;
 mod rowwise;
@@ -40,6 +44,7 @@ use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
 use fence::Fence;
+use fingerprints::Fingerprints;
 use group::Group;
 use journal::{Commit, FlushId, Head, MacKey};
 use statement::Written;
@@ -160,7 +165,7 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
     crash_point!("before_writes");
     let mut writer = journal::Writer::new(flush.target, flush.key, flush.id);
     let mut changes = 0_u64;
-    let prints = lock::Fingerprints::take(connection, flush.groups).await?;
+    let prints = Fingerprints::take(connection, flush.groups).await?;
     for group in flush.groups {
         let head = Head::of(group);
         for batch in statement::batches(group) {

@@ -11,12 +11,9 @@ use super::super::connection::{Arg, Connection};
 use super::super::engine::{Engine, ident};
 use super::super::raw::Raw;
 use super::group::{Group, RowWrite};
-use super::lock::{key_names, key_source, tags};
+use super::look::{ROWS_MAX, key_names, key_source, tags};
 use super::statement::placeholders;
 use crate::error::{Error, Result};
-
-/// Rows that one look asks for.
-const ROWS_MAX: usize = 1_000;
 
 /// SQLite looks at foreign keys when it commits, which a rehearsal never does: whether rows still refer
 /// to what the groups took away. What they refer to themselves was looked at with each batch.

@@ -12,6 +12,8 @@ use mendwright_core::code::Code;
 use super::super::connection::{Connection, Role};
 use super::super::engine::Engine;
 use super::super::raw::Raw;
+use super::fence::Backend;
+use super::fingerprints::{Fingerprints, prints};
 use super::group::{Group, arrange};
 use super::inverse::Inverse;
 use super::journal::{Entry, Head, Page, entries};
@@ -46,6 +48,7 @@ pub(crate) async fn rehearse(
         Err(error) => return Err(error),
     };
     let limit = target.dry_run_lock_max;
+    let backend = Backend::of(&mut connection).await?;
     connection.limit_statements(limit).await?;
     let held = tokio::time::timeout(limit, in_transaction(&mut connection, target, tenant, groups, resolved)).await;
     let too_long = || {
@@ -56,8 +59,9 @@ pub(crate) async fn rehearse(
     };
     match held {
         Err(_elapsed) => {
-            // Dropping the connection rolls back.
+            // Dropping the connection rolls back, on PostgreSQL when its statement comes to an end.
             drop(connection);
+            backend.end(target).await;
             too_long()
         }
         Ok(outcome) => {
@@ -112,7 +116,7 @@ async fn make(
     resolved: &BTreeMap<String, Arc<Resolved>>,
     mut journal: Option<&mut Vec<Page>>,
 ) -> Result<()> {
-    let prints = lock::Fingerprints::take(connection, groups).await?;
+    let fingerprints = Fingerprints::take(connection, groups).await?;
     for group in groups {
         for batch in statement::batches(group) {
             let stored = write_batch(connection, tenant, group, batch, resolved).await?;
@@ -130,7 +134,7 @@ async fn make(
         connection.batch("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED").await?;
     }
     orphans::none(connection, groups).await?;
-    prints.check(connection, groups).await
+    fingerprints.check(connection, groups).await
 }
 
 /// Every stored column of every row that the groups write, derived ones excepted, as one hash each.
@@ -139,7 +143,7 @@ async fn whole(connection: &mut Connection, groups: &[Group]) -> Result<Vec<[u8;
     for group in groups {
         let mut hash = Sha256::new();
         for batch in statement::batches(group) {
-            for (key, print) in lock::prints(connection, group, batch, &[]).await? {
+            for (key, print) in prints(connection, group, batch, &[]).await? {
                 key.iter().for_each(|tag| {
                     hash.update(u64::try_from(tag.len()).unwrap_or(u64::MAX).to_be_bytes());
                     hash.update(tag.as_bytes());

@@ -18,7 +18,7 @@ use super::super::raw::{Raw, shown_key, to_value};
 use super::group::{Group, RowWrite, arrange};
 use super::inverse::Inverse;
 use super::journal::{Entry, FlushId, Generation, Head, MacKey, Page, Reader};
-use super::lock::{stored, tags};
+use super::look::{stored, tags};
 use crate::error::{Error, Result};
 use crate::target::Target;
 

@@ -8,7 +8,7 @@ use super::super::connection::{Connection, Role};
 use super::super::raw::shown_key;
 use super::group::{Group, RowWrite, Shape};
 use super::journal::{Entry, Page};
-use super::lock::{stored, tags};
+use super::look::{stored, tags};
 use super::undo::Of;
 use crate::error::Result;
 
