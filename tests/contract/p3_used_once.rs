@@ -102,12 +102,12 @@ async fn the_digest_is_a_unique_key_in_the_target() {
         let digest = world.value(&format!("SELECT digest FROM {table}")).await;
         assert!(digest.contains(&prefix(&run)), "{digest}");
         let same = format!(
-            "INSERT INTO {table} SELECT digest, 'run_x', generation, batch, tenant, kind, epoch, committed_at_us, changes, mac FROM {table} WHERE 1 = 1 ON CONFLICT DO NOTHING"
+            "INSERT INTO {table} SELECT digest, 'run_x', generation, batch, tenant, kind, epoch, committed_at_us, changes, mac, pruned_at_us FROM {table} WHERE 1 = 1 ON CONFLICT DO NOTHING"
         );
         world.sql(&same).await;
         assert_eq!(commits(&world).await, "1", "{engine:?}");
         let other = format!(
-            "INSERT INTO {table} SELECT 'x', run, generation, batch, tenant, kind, epoch, committed_at_us, changes, mac FROM {table} WHERE 1 = 1 ON CONFLICT DO NOTHING"
+            "INSERT INTO {table} SELECT 'x', run, generation, batch, tenant, kind, epoch, committed_at_us, changes, mac, pruned_at_us FROM {table} WHERE 1 = 1 ON CONFLICT DO NOTHING"
         );
         world.sql(&other).await;
         assert_eq!(commits(&world).await, "1", "{engine:?}: nor does a run flush one generation twice");

@@ -290,6 +290,28 @@ async fn after_the_journal_is_no_longer_kept_there_is_no_undo() {
     }
 }
 
+/// The pages go; what was consumed stays.
+#[tokio::test]
+async fn a_journal_that_is_pruned_is_expired_and_its_plan_stays_used() {
+    for engine in ENGINES {
+        let world = shop(engine).await;
+        let host = world.host().await;
+        let run = applied(&host, mixed()).await;
+        let (commits, journal) = (own(engine, "commits"), own(engine, "journal"));
+        let target = host.target("target").unwrap();
+        let prune = async || mendwright_gateway::repair::prune(&target, host.now_us()).await.unwrap();
+        assert_eq!(prune().await, 0, "{engine:?}: it is young");
+        host.undo_preview(run.number).await.unwrap();
+        world.sql(&format!("UPDATE {commits} SET committed_at_us = 1")).await;
+        assert_eq!((prune().await, prune().await), (1, 0), "{engine:?}");
+        assert_eq!(world.value(&format!("SELECT CAST(count(*) AS text) FROM {journal}")).await, "0");
+        assert_eq!(world.value(&format!("SELECT CAST(count(*) AS text) FROM {commits}")).await, "1");
+        assert_eq!(code(host.undo_preview(run.number).await), Code::JournalExpired, "{engine:?}");
+        assert_eq!(code(host.verify(run.number).await), Code::JournalExpired, "{engine:?}");
+        assert_eq!(code(host.confirm(&run).await), Code::PlanUsed, "{engine:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_never_applied_cannot_be_undone() {
     for engine in ENGINES {

@@ -120,11 +120,30 @@ pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<C
     let found =
         journal::find(&mut connection, context.target, FlushId { run: context.run, generation, batch: 0 }).await?;
     connection.close().await;
-    Ok(found.map(|(commit, _)| Committed {
-        digest: commit.digest,
-        changes: u64::try_from(commit.changes).unwrap_or(0),
-        at_us: commit.committed_at_us,
+    Ok(found.map(|found| Committed {
+        digest: found.commit.digest,
+        changes: u64::try_from(found.commit.changes).unwrap_or(0),
+        at_us: found.commit.committed_at_us,
     }))
+}
+
+/// Removes the journal of every flush that can no longer be undone: those older than the target's
+/// `keep`. Gives how many.
+///
+/// # Errors
+/// The target does not answer, or the role may not.
+pub async fn prune(target: &Target, now_us: i64) -> Result<u64> {
+    let mut connection = Connection::open(target, Role::Write).await?;
+    let mut pruned = 0;
+    let outcome = loop {
+        match journal::prune(&mut connection, target, target.kept_since_us(now_us), now_us).await {
+            Ok(0) => break Ok(pruned),
+            Ok(n) => pruned += n,
+            Err(error) => break Err(error),
+        }
+    };
+    connection.close().await;
+    outcome
 }
 
 /// Reads the rows of a flush back.

@@ -53,6 +53,11 @@ impl Target {
         })
     }
 
+    /// What was committed before this moment can no longer be undone, in microseconds since 1970.
+    pub(crate) fn kept_since_us(&self, now_us: i64) -> i64 {
+        now_us.saturating_sub(i64::try_from(self.keep.as_micros()).unwrap_or(i64::MAX))
+    }
+
     /// Dry runs connect here.
     #[must_use]
     pub fn with_read_url(mut self, url: Option<String>) -> Self {

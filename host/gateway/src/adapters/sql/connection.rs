@@ -276,6 +276,21 @@ impl Connection {
         Ok(rows)
     }
 
+    /// [`Connection::rows`] for a statement that joins a list of wanted keys with their table. PostgreSQL
+    /// finds each by its index: it would read the whole table for a thousand of them where it takes that
+    /// for cheaper, and a table may be of any size.
+    pub(crate) async fn rows_by_key(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
+        let is_postgres = self.engine() == Engine::Postgres;
+        if is_postgres {
+            self.batch("SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
+        }
+        let rows = self.rows(sql, args).await?;
+        if is_postgres {
+            self.batch("RESET enable_hashjoin; RESET enable_mergejoin").await?;
+        }
+        Ok(rows)
+    }
+
     /// The first column of the only row; NULL where there is none.
     pub(crate) async fn one(&mut self, sql: &str, args: Vec<Arg>) -> Result<Raw> {
         Ok(self.rows(sql, args).await?.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Raw::Null))

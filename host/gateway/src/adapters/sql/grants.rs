@@ -24,6 +24,9 @@ GRANT USAGE ON SCHEMA {schema} TO {repair}, {reader};
 GRANT SELECT ON {meta}, {fence}, {commits}, {journal} TO {repair}, {reader};
 GRANT INSERT, UPDATE ON {fence} TO {repair};
 GRANT INSERT ON {commits}, {journal} TO {repair};
+-- After `journal.keep` the pages go; what a plan consumed stays for ever.
+GRANT DELETE ON {journal} TO {repair};
+GRANT UPDATE (pruned_at_us) ON {commits} TO {repair};
 GRANT EXECUTE ON FUNCTION {lock}(regclass, text) TO {repair};\n",
         schema = ident(schema),
         meta = own("meta"),

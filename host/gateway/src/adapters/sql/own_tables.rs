@@ -31,7 +31,19 @@ const OWN_TABLES: [(&str, &[&str], &str); 4] = [
     ("fence", &["tenant", "relation", "#epoch", "?run", "?#pid", "?backend_start"], "PRIMARY KEY (tenant, relation)"),
     (
         "commits",
-        &["digest", "run", "#generation", "#batch", "tenant", "kind", "#epoch", "#committed_at_us", "#changes", "mac"],
+        &[
+            "digest",
+            "run",
+            "#generation",
+            "#batch",
+            "tenant",
+            "kind",
+            "#epoch",
+            "#committed_at_us",
+            "#changes",
+            "mac",
+            "?#pruned_at_us",
+        ],
         "PRIMARY KEY (digest, batch),\n  UNIQUE (run, generation, batch),\n  CHECK (kind IN ('apply', 'rollback'))",
     ),
     (
@@ -77,6 +89,13 @@ fn own_tables(engine: Engine, schema: &str) -> String {
             .collect();
         sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {name} (\n{columns}  {rules}\n){end};\n"));
     }
+    let commits = match engine {
+        Engine::Sqlite => ident("mendwright_commits"),
+        Engine::Postgres => engine.table(Some(schema), "commits"),
+    };
+    sql.push_str(&format!(
+        "CREATE INDEX IF NOT EXISTS mendwright_commits_kept ON {commits} (committed_at_us) WHERE pruned_at_us IS NULL;\n"
+    ));
     if engine == Engine::Postgres {
         // Compressing the pages would cost a flush more than anything else in it.
         let journal = engine.table(Some(schema), "journal");

@@ -2,6 +2,7 @@
 
 mod import;
 mod init;
+mod prune;
 
 use crate::cli::Done;
 use crate::cli::context::Context;
@@ -14,11 +15,14 @@ pub enum Verb {
     Init(init::Args),
     /// Write a first binding of tables as TOML, read from the database itself.
     Import(import::Args),
+    /// Remove the journal of runs that can no longer be undone.
+    Prune(prune::Args),
 }
 
 pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
     match verb {
         Verb::Init(args) => block_on(context, init::run(context, args)),
         Verb::Import(args) => block_on(context, import::run(context, args)),
+        Verb::Prune(args) => block_on(context, prune::run(context, args)),
     }
 }

@@ -74,7 +74,11 @@ impl Fence {
     async fn try_take(&mut self, connection: &mut Connection, sql: &str, until: Instant) -> Result<Option<String>> {
         // Behind a flush that holds its row, the database does the waiting; no longer than is left.
         let left = until.saturating_duration_since(Instant::now()).max(POLL);
-        connection.batch(&format!("BEGIN; SET LOCAL lock_timeout = {}", left.as_millis())).await?;
+        // Not durable by itself: should the server fall, its backend falls with it, and a flush that
+        // commits makes everything before it durable.
+        connection
+            .batch(&format!("BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = {}", left.as_millis()))
+            .await?;
         let taken = self.take_all(connection, sql).await;
         let end = if matches!(taken, Ok(None)) { "COMMIT" } else { "ROLLBACK" };
         let ended = connection.batch(end).await;

@@ -79,7 +79,7 @@ pub(super) async fn stored(
             columns.join(", "),
             engine.table(group.resolved.schema.as_deref(), &group.resolved.table),
         );
-        for mut row in connection.rows(&sql, args).await? {
+        for mut row in connection.rows_by_key(&sql, args).await? {
             let rest = row.split_off(width.min(row.len()));
             found.insert(row.iter().map(Raw::tagged).collect(), rest);
         }

@@ -91,6 +91,13 @@ pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
             other => break other,
         }
     };
+    if outcome.is_ok() {
+        let before_us = flush.target.kept_since_us(flush.now_us);
+        // A little of what is due, on the way: the next flush does the same.
+        if let Err(error) = journal::prune(&mut connection, flush.target, before_us, flush.now_us).await {
+            tracing::warn!(?error, "the journal's old pages stay for now");
+        }
+    }
     connection.close().await;
     outcome
 }

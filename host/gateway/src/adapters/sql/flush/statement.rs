@@ -162,7 +162,7 @@ async fn change(
          SELECT count(DISTINCT s)::text, coalesce(bool_and(same), true)::text FROM done",
         statement.source, statement.condition
     );
-    let answer = connection.rows(&sql, statement.args).await?;
+    let answer = connection.rows_by_key(&sql, statement.args).await?;
     let [n, same] = answer.first().map(Vec::as_slice).unwrap_or_default() else {
         return Err(Error::Internal("a write answered nothing".to_owned()));
     };

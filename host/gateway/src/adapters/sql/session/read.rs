@@ -59,7 +59,7 @@ impl Session {
         }
     }
 
-    /// A small result of the snapshot; remembered where the resource's reads must stay true.
+    /// The snapshot's rows of some keys; remembered where the resource's reads must stay true.
     pub(super) async fn rows(
         &mut self,
         table: &Table,
@@ -73,7 +73,7 @@ impl Session {
         let connection = source.snapshot.connection();
         let limited = connection.limit_statements(left).await;
         let rows = match limited {
-            Ok(()) => connection.rows(sql, args.clone()).await,
+            Ok(()) => connection.rows_by_key(sql, args.clone()).await,
             Err(error) => Err(error),
         };
         connection.lift_limit();

@@ -5,6 +5,7 @@
 //! found before anything is restored.
 
 mod page;
+mod prune;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::target::Target;
 use page::Stored;
 pub(crate) use page::{Entry, Head, Page, entries};
+pub(crate) use prune::prune;
 
 /// The key that journal rows are signed with.
 #[derive(Clone)]
@@ -196,17 +198,22 @@ fn used() -> Error {
     Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")
 }
 
+/// A commit as the target has it.
+pub(crate) struct Found {
+    pub(crate) commit: Commit,
+    mac: String,
+    /// Whether its pages are no longer kept.
+    pruned: bool,
+}
+
 /// What the target knows of a run's flush; `None` if it was never committed.
-pub(crate) async fn find(
-    connection: &mut Connection,
-    target: &Target,
-    id: FlushId<'_>,
-) -> Result<Option<(Commit, String)>> {
+pub(crate) async fn find(connection: &mut Connection, target: &Target, id: FlushId<'_>) -> Result<Option<Found>> {
     let text = |column: &str| match target.engine {
         Engine::Sqlite => column.to_owned(),
         Engine::Postgres => format!("{column}::text"),
     };
-    let columns = ["digest", "tenant", "kind", "epoch", "committed_at_us", "changes", "mac"].map(text).join(", ");
+    let columns = ["digest", "tenant", "kind", "epoch", "committed_at_us", "changes", "mac", "pruned_at_us"];
+    let columns = columns.map(text).join(", ");
     let [a, b, c] = if target.engine == Engine::Sqlite { ["?1", "?2", "?3"] } else { ["$1", "$2", "$3"] };
     let sql = format!(
         "SELECT {columns} FROM {} WHERE run = {a} AND generation = {b} AND batch = {c}",
@@ -215,22 +222,20 @@ pub(crate) async fn find(
     let args = vec![Arg::text(id.run), Arg::Int(i64::from(id.generation)), Arg::Int(i64::from(id.batch))];
     let rows = connection.rows(&sql, args).await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let [digest, tenant, kind, epoch, at, changes, mac] = row.as_slice() else { return Err(tampered(id.run)) };
+    let [digest, tenant, kind, epoch, at, changes, mac, pruned] = row.as_slice() else { return Err(tampered(id.run)) };
     let found = (|| {
-        Some((
-            Commit {
-                digest: digest.text()?.parse().ok()?,
-                run: id.run.to_owned(),
-                generation: id.generation,
-                batch: id.batch,
-                tenant: tenant.text()?.to_owned(),
-                kind: if kind.text()? == "apply" { "apply" } else { "rollback" },
-                epoch: epoch.integer()?,
-                committed_at_us: at.integer()?,
-                changes: changes.integer()?,
-            },
-            mac.text()?.to_owned(),
-        ))
+        let commit = Commit {
+            digest: digest.text()?.parse().ok()?,
+            run: id.run.to_owned(),
+            generation: id.generation,
+            batch: id.batch,
+            tenant: tenant.text()?.to_owned(),
+            kind: if kind.text()? == "apply" { "apply" } else { "rollback" },
+            epoch: epoch.integer()?,
+            committed_at_us: at.integer()?,
+            changes: changes.integer()?,
+        };
+        Some(Found { commit, mac: mac.text()?.to_owned(), pruned: *pruned != Raw::Null })
     })();
     found.map(Some).ok_or_else(|| tampered(id.run))
 }
@@ -256,7 +261,8 @@ impl<'a> Reader<'a> {
         key: &'a MacKey,
         id: FlushId<'a>,
     ) -> Result<Option<Self>> {
-        let Some((commit, commit_mac)) = find(connection, target, id).await? else { return Ok(None) };
+        let Some(found) = find(connection, target, id).await?.filter(|found| !found.pruned) else { return Ok(None) };
+        let Found { commit, mac: commit_mac, .. } = found;
         let text = |column: &str| match target.engine {
             Engine::Sqlite => column.to_owned(),
             Engine::Postgres => format!("{column}::text"),
