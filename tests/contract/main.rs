@@ -8,6 +8,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect fails it")]
 
 mod bad_input;
+mod batched;
 mod concurrency;
 mod crash;
 mod direct;

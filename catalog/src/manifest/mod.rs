@@ -241,6 +241,11 @@ fn check(document: &Document, file: &wire::File, level: Level, report: &mut Repo
         let found = invalid("a level 3 job cannot be applied in batches".to_owned()).at(at);
         report.push(found.label("what people approve is applied whole: \"atomic\""));
     }
+    if batched && matches!(file.apply.changes, wire::Changes::Together) {
+        let at = document.value(&["apply".into(), "transaction".into()]);
+        let found = invalid("changes that belong together cannot be applied in batches".to_owned()).at(at);
+        report.push(found.label("\"atomic\", or changes = \"independent\" where each row's change stands alone"));
+    }
     for (table, wanted) in &file.request {
         check_request(document, table, wanted, report);
     }

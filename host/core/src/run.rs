@@ -158,6 +158,8 @@ pub enum Event {
     DriftFound,
     /// A constraint forbade the write.
     ConstraintViolated,
+    /// Some batches of the plan are committed and the next one cannot be: they are restored.
+    ApplyBroken,
     /// The target's journal holds the plan.
     FlushCommitted,
     /// The rows read back are the planned ones.
@@ -182,7 +184,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of this file.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ChangesFound,
         Self::NoChangesFound,
         Self::PolicyDenied,
@@ -194,6 +196,7 @@ impl Event {
         Self::ApplyAbandoned,
         Self::DriftFound,
         Self::ConstraintViolated,
+        Self::ApplyBroken,
         Self::FlushCommitted,
         Self::VerificationPassed,
         Self::VerificationFailed,
@@ -247,6 +250,7 @@ impl State {
             (S::Applying, E::ConstraintViolated) => S::Violated,
             (S::Applying, E::GatewayRefused) => S::Refused,
             (S::Applying, E::ExecutionFailed) => S::Failed,
+            (S::Applying, E::ApplyBroken) => S::RollingBack,
             (S::Applying, E::FlushCommitted) => S::Verifying,
             (S::Verifying, E::VerificationPassed) => S::Succeeded,
             (S::Verifying, E::VerificationFailed) => S::RollingBack,

@@ -8,6 +8,7 @@
 //! **Invariant**: only this crate changes a target, and only `adapters::sql::flush` does.
 
 pub mod adapters;
+pub mod batched;
 pub mod crash;
 pub mod error;
 pub mod repair;

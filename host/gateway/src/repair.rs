@@ -66,6 +66,20 @@ impl Computed {
         }
     }
 
+    /// Whether rows that were read must still be so in the flush.
+    #[must_use]
+    pub fn has_stable_reads(&self) -> bool {
+        !self.reads.is_empty()
+    }
+
+    /// The identity of a target as the plan bound it.
+    pub(crate) fn identity_of(&self, database: &str) -> Result<String> {
+        let target = self.targets.iter().find(|target| target.database == database);
+        target
+            .map(|target| target.identity.clone())
+            .ok_or_else(|| Error::Internal("the plan's database is not open".to_owned()))
+    }
+
     /// Flush and undo in one transaction that is rolled back.
     ///
     /// # Errors
@@ -80,12 +94,7 @@ impl Computed {
     /// Everything that a flush can end with; nothing was changed, unless it is
     /// [`Error::CommitUnknown`]: then [`committed`] knows.
     pub async fn apply(self, context: Context<'_>, digest: Digest) -> Result<Flushed> {
-        let identity = self
-            .targets
-            .iter()
-            .find(|t| t.database == context.target.name)
-            .map(|t| t.identity.clone())
-            .ok_or_else(|| Error::Internal("the plan's database is not open".to_owned()))?;
+        let identity = self.identity_of(&context.target.name)?;
         let reads: Vec<_> = self
             .reads
             .into_iter()
@@ -198,7 +207,7 @@ pub async fn undo_apply(context: Context<'_>, preview: &Undo, identity: &str) ->
 
 /// Every resource of the target's database, as it is bound now; those that cannot be bound are left
 /// out, and an entry of theirs is a conflict by name.
-async fn resolve_all(context: Context<'_>) -> Result<BTreeMap<String, Arc<Resolved>>> {
+pub(crate) async fn resolve_all(context: Context<'_>) -> Result<BTreeMap<String, Arc<Resolved>>> {
     let mut connection = Connection::open(context.target, Role::Read).await?;
     let mut resolved = BTreeMap::new();
     for resource in context.resources.values().filter(|r| r.database == context.target.name) {

@@ -22,6 +22,7 @@ pub(crate) const fn event_word(event: Event) -> &'static str {
         Event::RollbackStarted => "rollback_started",
         Event::RollbackCommitted => "rollback_committed",
         Event::RedoCommitted => "redo_committed",
+        Event::ApplyBroken => "apply_broken",
         Event::RollbackAbandoned => "rollback_abandoned",
         Event::RedoAbandoned => "redo_abandoned",
         Event::RollbackFailed => "rollback_failed",

@@ -8,6 +8,7 @@ use mendwright_core::level::Level;
 use mendwright_core::plan::header::{Digest, Header};
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Error as GatewayError;
+use mendwright_gateway::batched::Prefix;
 use mendwright_gateway::repair;
 use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, StoredPlan};
@@ -15,14 +16,14 @@ use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, Stored
 use super::bind::Binder;
 use super::execute::Execution;
 use super::job::Ready;
-use super::{Host, problem, time};
+use super::{Host, batched, problem, time};
 use crate::view::problem::Problem;
 
 /// Hex digits of a digest that a person's word must have at least.
 const CONFIRM_DIGITS_MIN: usize = 16;
 
 /// Changes of a stored plan that are read at once.
-const PAGE: u32 = 5_000;
+pub(super) const PAGE: u32 = 5_000;
 
 /// What applying came to.
 #[derive(Debug)]
@@ -41,16 +42,22 @@ pub struct Applied {
     pub problem: Option<Problem>,
 }
 
-/// How an apply ended that wrote nothing.
-struct Ended {
-    event: Event,
-    problem: Problem,
-    drift: Option<Comparison>,
+/// How an apply ended that is not all written.
+pub(super) struct Ended {
+    /// What is to be written down of it; `None` where the run stays as it is: some batches are written,
+    /// and the next command goes on.
+    pub(super) event: Option<Event>,
+    pub(super) problem: Problem,
+    pub(super) drift: Option<Comparison>,
 }
 
 impl Ended {
-    fn new(event: Event, problem: Problem) -> Self {
-        Self { event, problem, drift: None }
+    pub(super) const fn new(event: Event, problem: Problem) -> Self {
+        Self { event: Some(event), problem, drift: None }
+    }
+
+    pub(super) const fn waits(problem: Problem) -> Self {
+        Self { event: None, problem, drift: None }
     }
 }
 
@@ -70,22 +77,38 @@ impl Host {
         let run = self.store.run(number).await.map_err(problem::store)?;
         let mut left = Vec::new();
         let outcome = self.apply_run(&run, &plan, &mut left).await;
-        let (changes, drift, problem) = match outcome {
-            Ok(changes) => {
-                let committed = self.committed_step(&run, &plan).await?;
-                let problem = self.verify_and_settle(&committed).await?;
-                (changes, None, problem)
-            }
-            Err(ended) => {
-                let step = Step::new(State::Applying, ended.event, time::now_us())
-                    .attempt(run.attempt)
-                    .outcome(ended.problem.code, ended.problem.message.clone());
-                self.store.step(number, step).await.map_err(problem::store)?;
-                (0, ended.drift, Some(ended.problem))
-            }
-        };
+        let (changes, drift, problem) = self.settle(&run, &plan, outcome).await?;
         let run = self.store.run(number).await.map_err(problem::store)?;
         Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
+    }
+
+    /// Writes down how an apply ended, and reads back or restores what is written.
+    pub(super) async fn settle(
+        &self,
+        run: &RunRecord,
+        plan: &StoredPlan,
+        outcome: Result<u64, Ended>,
+    ) -> Result<(u64, Option<Comparison>, Option<Problem>), Problem> {
+        let Ended { event, mut problem, drift } = match outcome {
+            Ok(changes) => {
+                let committed = self.committed_step(run, plan).await?;
+                return Ok((changes, None, self.verify_and_settle(&committed).await?));
+            }
+            Err(ended) => ended,
+        };
+        let Some(event) = event else { return Ok((0, drift, Some(problem))) };
+        let step = Step::new(State::Applying, event, time::now_us())
+            .attempt(run.attempt)
+            .outcome(problem.code, problem.message.clone());
+        self.store.step(run.number, step).await.map_err(problem::store)?;
+        if event == Event::ApplyBroken {
+            let run = self.store.run(run.number).await.map_err(problem::store)?;
+            problem = match self.restore_prefix(&run).await {
+                Ok(restored) => problem.detail(format!("these {restored} rows were restored")),
+                Err(worse) => worse.detail(problem.message),
+            };
+        }
+        Ok((0, drift, Some(problem)))
     }
 
     pub(super) fn lock(&self, number: RunNumber) -> Result<RunLock, Problem> {
@@ -134,6 +157,7 @@ impl Host {
         let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
         let manifest = self.manifest(&run.job_name).map_err(refused)?;
         self.same_job(&manifest, plan).map_err(refused)?;
+        let size = batched::size(&manifest);
         let ready = self.ready(manifest, &run.tenant).await.map_err(refused)?;
         let mut execution = self.execute(&ready, run, Export::Apply, None).await.map_err(|stopped| {
             let code = stopped.problem.code;
@@ -152,6 +176,9 @@ impl Host {
             return Err(refused(Problem::new(Code::Internal, "a plan without changes was to be applied")));
         };
         let target = self.target(&database).map_err(refused)?;
+        if let Some(size) = size {
+            return self.flush_in_batches(run, plan, execution.computed, (&target, size), Prefix::default()).await;
+        }
         let id = run.id.to_string();
         let context = self.context(&target, run, &id);
         match execution.computed.apply(context, plan.digest).await {
@@ -179,7 +206,7 @@ impl Host {
         }
     }
 
-    fn same_job(&self, manifest: &Manifest, plan: &StoredPlan) -> Result<(), Problem> {
+    pub(super) fn same_job(&self, manifest: &Manifest, plan: &StoredPlan) -> Result<(), Problem> {
         let header = &plan.header;
         if manifest.version.to_string() == header.job.version && manifest.digest() == header.job.manifest {
             return Ok(());
@@ -315,21 +342,18 @@ fn same_header(planned: &Header, now: &Header) -> Result<(), Problem> {
 }
 
 fn drifted(comparison: Comparison) -> Ended {
-    Ended {
-        event: Event::DriftFound,
-        problem: Problem::new(Code::PlanDrifted, "the world no longer matches the plan; nothing was applied"),
-        drift: Some(comparison),
-    }
+    let problem = Problem::new(Code::PlanDrifted, "the world no longer matches the plan; nothing was applied");
+    Ended { drift: Some(comparison), ..Ended::new(Event::DriftFound, problem) }
 }
 
-const fn may_work_later(code: Code) -> bool {
+pub(super) const fn may_work_later(code: Code) -> bool {
     matches!(
         code,
         Code::TargetUnavailable | Code::TargetLocked | Code::TargetFailed | Code::SnapshotBusy | Code::LockWait
     )
 }
 
-fn flush_ended(error: GatewayError) -> Ended {
+pub(super) fn flush_ended(error: GatewayError) -> Ended {
     let problem = problem::gateway(&error);
     match error {
         GatewayError::Drifted(comparison) => drifted(*comparison),

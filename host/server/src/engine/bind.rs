@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_core::commitment::Salt;
+use mendwright_core::change::{Action, Change, Key};
+use mendwright_core::commitment::{Bound, Salt};
 use mendwright_core::plan::{BoundChange, Masking};
 
 use super::execute::Execution;
@@ -48,6 +49,14 @@ impl<'a> Binder<'a> {
     /// Whether a part of the key of this resource must not be shown.
     pub(super) fn masks_key_of(&self, resource: &str) -> bool {
         self.keys.get(resource).is_some_and(|key| key.iter().any(|column| self.masking.covers(resource, column)))
+    }
+
+    /// A key of this resource as a plan binds it.
+    pub(super) fn key(&self, resource: &str, key: &Key) -> Vec<Bound> {
+        let (before, after, reason) = Default::default();
+        let change =
+            Change { resource: resource.to_owned(), key: key.clone(), action: Action::Update, before, after, reason };
+        self.masking.bind(&change, self.keys.get(resource).copied().unwrap_or_default()).key
     }
 
     /// How many changes there are.

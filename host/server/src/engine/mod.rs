@@ -5,9 +5,11 @@
 //!
 //! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
 //! - `execute`: one execution of a job; `document`: what it came to, for people;
-//! - `bind`: changes as a plan binds them; `plan`, `apply`, `undo`: the three acts; `recover`: what a dead process left.
+//! - `bind`: changes as a plan binds them; `plan`, `apply`, `undo`: the three acts; `batched`: an apply
+//!   in several transactions; `recover`: what a dead process left.
 
 mod apply;
+mod batched;
 mod bind;
 mod document;
 mod execute;

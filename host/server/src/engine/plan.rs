@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_catalog::manifest::{Changes, Transaction};
+use mendwright_catalog::manifest::Changes;
 use mendwright_core::budget::SHARE_WHOLE;
 use mendwright_core::code::{Area, Code};
 use mendwright_core::commitment::Salt;
@@ -17,6 +17,7 @@ use mendwright_gateway::repair::Rehearsed;
 use mendwright_sandbox::Export;
 use mendwright_store::{NewPlan, NewRun, RunNumber, RunRecord, Step};
 
+use super::batched::may_batch;
 use super::bind::Binder;
 use super::document::{self, Parts};
 use super::execute::{Execution, Stopped};
@@ -64,16 +65,6 @@ impl Host {
         manifest.check_params(&request.params).map_err(problem::diagnostics)?;
         if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
             return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
-        }
-        if let Transaction::Batched(rows) = manifest.apply.transaction {
-            return Err(Problem::new(
-                Code::PlanRefused,
-                format!(
-                    "{} asks for batches of {rows} rows, and this host applies a plan whole or not at all",
-                    manifest.name
-                ),
-            )
-            .detail("transaction = \"atomic\" under [apply] in its job.toml is what this version has"));
         }
         let now_us = time::now_us();
         let bytes = random::<18>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
@@ -138,6 +129,7 @@ impl Host {
         let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);
         let binder = Binder::new(&execution, &salt);
         let plan = self.bind(&ready, run, &execution, &binder, only);
+        may_batch(&ready.manifest, plan.header.outcome.level, &execution.computed).map_err(with_log)?;
         let rehearsal = self.rehearse(&execution.computed).await.map_err(with_log)?;
         let now_us = time::now_us();
         let expires_at_us = now_us.saturating_add(PLAN_VALID_US);

@@ -3,6 +3,7 @@
 
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, State};
+use mendwright_gateway::batched::{Prefix, prefix_of};
 use mendwright_gateway::repair;
 use mendwright_store::{RunRecord, Step};
 
@@ -19,18 +20,34 @@ enum Finding {
     ReadBack,
     /// The target holds the undo.
     RolledBack,
+    /// The target holds some batches of the plan.
+    GoOn,
+    /// The target holds some batches of a plan that could not be gone on with.
+    RestorePrefix,
 }
 
-/// Decides, from where the run stood and whether the target holds its last flush.
-const fn decide(state: State, target_holds_it: bool, abandoned: Event) -> Option<Finding> {
-    Some(match (state, target_holds_it) {
+/// What the target holds of a run's last flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Nothing,
+    /// Some batches of a plan.
+    Part,
+    All,
+}
+
+/// Decides, from where the run stood, whether it was applied whole before, and what the target holds of
+/// its last flush.
+const fn decide(state: State, was_applied: bool, held: Held, abandoned: Event) -> Option<Finding> {
+    Some(match (state, held) {
         (State::Planning, _) => Finding::Happened(Event::ExecutionFailed),
-        (State::Applying, true) => Finding::Happened(Event::FlushCommitted),
-        (State::Applying, false) => Finding::Happened(Event::ApplyAbandoned),
-        (State::Verifying, true) => Finding::ReadBack,
-        (State::Verifying, false) => Finding::Happened(Event::DivergenceFound),
-        (State::RollingBack, true) => Finding::RolledBack,
-        (State::RollingBack, false) => Finding::Happened(abandoned),
+        (State::Applying, Held::All) => Finding::Happened(Event::FlushCommitted),
+        (State::Applying, Held::Part) => Finding::GoOn,
+        (State::Applying, Held::Nothing) => Finding::Happened(Event::ApplyAbandoned),
+        (State::Verifying, Held::All) => Finding::ReadBack,
+        (State::Verifying, Held::Part | Held::Nothing) => Finding::Happened(Event::DivergenceFound),
+        (State::RollingBack, Held::All) => Finding::RolledBack,
+        (State::RollingBack, _) if !was_applied => Finding::RestorePrefix,
+        (State::RollingBack, _) => Finding::Happened(abandoned),
         _ => return None,
     })
 }
@@ -50,14 +67,13 @@ impl Host {
     }
 
     async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
-        let holds = if matches!(run.state, State::Applying | State::Verifying) {
-            self.target_holds(run, 0).await?
-        } else if run.state == State::RollingBack {
-            self.target_holds(run, generation(run) + 1).await?
-        } else {
-            false
+        let (held, prefix) = match run.state {
+            State::Applying | State::Verifying => self.held_of_plan(run).await?,
+            State::RollingBack => (self.held_of_undo(run).await?, Prefix::default()),
+            _ => (Held::Nothing, Prefix::default()),
         };
-        let Some(finding) = decide(run.state, holds, abandoned(run)) else { return Ok(()) };
+        let was_applied = run.applied_at_us.is_some();
+        let Some(finding) = decide(run.state, was_applied, held, abandoned(run)) else { return Ok(()) };
         let attempt =
             self.store.take_over(run.number, run.state, run.attempt, time::now_us()).await.map_err(problem::store)?;
         let run = self.store.run(run.number).await.map_err(problem::store)?;
@@ -80,14 +96,29 @@ impl Host {
             }
             Finding::ReadBack => self.verify_and_settle(&run).await.map(drop),
             Finding::RolledBack => self.rolled_back_step(&run).await,
+            Finding::GoOn => self.go_on(&run, prefix).await,
+            Finding::RestorePrefix => self.restore_prefix(&run).await.map(drop),
         }
     }
 
-    async fn target_holds(&self, run: &RunRecord, generation: u32) -> Result<bool, Problem> {
+    async fn held_of_plan(&self, run: &RunRecord) -> Result<(Held, Prefix), Problem> {
+        let (plan, target) = self.written_target(run).await?;
+        let id = run.id.to_string();
+        let prefix = prefix_of(self.context(&target, run, &id)).await.map_err(|error| problem::gateway(&error))?;
+        let held = match prefix.batches {
+            0 => Held::Nothing,
+            _ if prefix.changes.to_string() == plan.header.changes_count => Held::All,
+            _ => Held::Part,
+        };
+        Ok((held, prefix))
+    }
+
+    async fn held_of_undo(&self, run: &RunRecord) -> Result<Held, Problem> {
         let (_, target) = self.written_target(run).await?;
         let id = run.id.to_string();
-        let found = repair::committed(self.context(&target, run, &id), generation).await;
-        found.map(|committed| committed.is_some()).map_err(|error| problem::gateway(&error))
+        let found = repair::committed(self.context(&target, run, &id), generation(run) + 1).await;
+        let found = found.map_err(|error| problem::gateway(&error))?;
+        Ok(if found.is_some() { Held::All } else { Held::Nothing })
     }
 }
 
@@ -98,11 +129,13 @@ mod tests {
     #[test]
     fn recovery_follows_the_target_in_every_state_that_a_process_can_die_in() {
         for state in State::ALL {
-            for holds in [false, true] {
-                let found = decide(state, holds, Event::RollbackAbandoned);
-                assert_eq!(found.is_some(), state.is_in_flight(), "{state}");
-                if let Some(Finding::Happened(event)) = found {
-                    assert!(state.apply(event).is_ok(), "{state} {event:?}");
+            for held in [Held::Nothing, Held::Part, Held::All] {
+                for was_applied in [false, true] {
+                    let found = decide(state, was_applied, held, Event::RollbackAbandoned);
+                    assert_eq!(found.is_some(), state.is_in_flight(), "{state}");
+                    if let Some(Finding::Happened(event)) = found {
+                        assert!(state.apply(event).is_ok(), "{state} {event:?}");
+                    }
                 }
             }
         }

@@ -161,7 +161,12 @@ impl Host {
     }
 
     /// Restores a run that is *rolling back*, and writes down how it ended.
-    async fn roll_back(&self, run: &RunRecord, target: &Target, preview: Option<&Undo>) -> Result<u64, Problem> {
+    pub(super) async fn roll_back(
+        &self,
+        run: &RunRecord,
+        target: &Target,
+        preview: Option<&Undo>,
+    ) -> Result<u64, Problem> {
         let id = run.id.to_string();
         let context = self.context(target, run, &id);
         let own;
@@ -209,7 +214,7 @@ impl Host {
     }
 
     /// Writes down that an undo wrote nothing, and what the run is since.
-    async fn rollback_ended(&self, run: &RunRecord, error: &GatewayError) -> Problem {
+    pub(super) async fn rollback_ended(&self, run: &RunRecord, error: &GatewayError) -> Problem {
         let event = match error {
             GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => abandoned(run),
             GatewayError::Refused { .. }
@@ -218,6 +223,10 @@ impl Host {
             | GatewayError::Internal(_) => Event::RollbackFailed,
         };
         let problem = problem::gateway(error);
+        if run.applied_at_us.is_none() && event == Event::RollbackAbandoned {
+            // A prefix that waits to be restored: the next command tries again.
+            return problem.next(format!("mendwright run show {}", run.number.get()), "where the run stands");
+        }
         let mut step =
             Step::new(State::RollingBack, event, time::now_us()).outcome(problem.code, problem.message.clone());
         if let Some(at) = run.undo_until_us {

@@ -69,6 +69,7 @@ pub(super) const fn words(event: Event) -> &'static str {
         Event::RollbackStarted => "undo started",
         Event::RollbackCommitted => "undone",
         Event::RedoCommitted => "done again",
+        Event::ApplyBroken => "stopped after some batches; these are restored",
         Event::RollbackAbandoned | Event::RedoAbandoned => "undo ended before it began to write",
         Event::RollbackFailed => "undo failed",
         Event::DivergenceFound => "diverged",

@@ -1,0 +1,161 @@
+//! Plans in several transactions: each batch whole or not at all, the rest gone on with after a death,
+//! and restored where the world moved on.
+
+use mendwright_core::code::Code;
+use mendwright_core::run::State;
+use mendwright_gateway::crash::FLUSH;
+use mendwright_store::RunRecord;
+use serde_json::{Value as Json, json};
+
+use crate::crash::{killed, under_test};
+use crate::shop::{REQUESTS, TENANT, mixed, own, prefix, shop_where};
+use crate::world::{ENGINES, Engine, Short as _, World};
+
+const BATCHED: &str = "[apply]\ntransaction = { batched = 2 }\nchanges = \"independent\"\n";
+
+/// Rows 1 and 2, 3 and 4, and 6.
+fn five() -> Json {
+    let row = |id: i64| json!([[format!("i:{id}")], [["note", format!("t:mended {id}")]]]);
+    json!({ "attack": "mixed", "table": "articles", "updates": [row(1), row(2), row(3), row(4), row(6)] })
+}
+
+async fn world(engine: Engine) -> World {
+    shop_where(engine, BATCHED).await
+}
+
+/// Commits and rows of the journal.
+async fn journaled(world: &World) -> (String, String) {
+    let count = |what: &str, table: &str| format!("SELECT CAST({what} AS text) FROM {}", own(world.engine, table));
+    let commits = world.value(&count("count(*)", "commits")).await;
+    (commits, world.value(&count("coalesce(sum(changes), 0)", "journal")).await)
+}
+
+async fn note(world: &World, id: i64) -> String {
+    world.value(&format!("SELECT note FROM article WHERE id = {id}")).await
+}
+
+#[tokio::test]
+async fn a_plan_in_batches_is_applied_verified_and_undone_whole() {
+    for engine in ENGINES {
+        let world = world(engine).await;
+        let host = world.host().await;
+        let before = world.dump().await;
+        let run = host.attack(TENANT, five()).await.unwrap();
+        let applied = host.confirm(&run).await.unwrap();
+        assert_eq!((applied.problem, applied.run.state, applied.changes), (None, State::Succeeded, 5), "{engine:?}");
+        assert_eq!(journaled(&world).await, ("3".to_owned(), "5".to_owned()), "{engine:?}");
+        assert_eq!(host.verify(run.number).await.unwrap().verified.held, 5);
+        assert_eq!(host.confirm(&run).await.unwrap_err().code, Code::PlanUsed);
+        assert_eq!(host.attack(TENANT, five()).await.unwrap().state, State::NothingToDo);
+        assert_eq!(host.undo_all(run.number).await.unwrap().restored, 5, "{engine:?}: in one transaction");
+        before.assert_unchanged(&world.dump().await);
+    }
+}
+
+#[tokio::test]
+async fn what_people_approve_is_never_applied_in_batches() {
+    for engine in ENGINES {
+        let world = world(engine).await;
+        let before = world.dump().await;
+        let problem = world.host().await.attack(TENANT, mixed()).await.unwrap_err();
+        assert_eq!(problem.code, Code::PlanRefused, "{engine:?}: it deletes, which is level 3");
+        before.assert_unchanged(&world.dump().await);
+    }
+    let text = format!("{REQUESTS}{}", BATCHED.replace("independent", "together"));
+    let world = shop_where(Engine::Sqlite, "").await;
+    world.install_hostile(&text);
+    let problem = world.host().await.attack(TENANT, five()).await.unwrap_err();
+    assert_eq!(problem.code, Code::ManifestInvalid, "what belongs together is not taken apart");
+}
+
+/// Plans, and dies in the apply.
+async fn dead(world: &World, place: &str) -> RunRecord {
+    let host = world.host().await;
+    let run = host.attack(TENANT, five()).await.unwrap();
+    drop(host);
+    let number = run.number.get().to_string();
+    killed(&under_test(world, Some(place), &["apply", &number, &prefix(&run)]), place);
+    run
+}
+
+#[tokio::test]
+async fn a_host_that_dies_between_batches_is_gone_on_with() {
+    for engine in ENGINES {
+        let world = world(engine).await;
+        let before = world.dump().await;
+        for point in FLUSH {
+            for batch in 1..=3 {
+                let place = format!("{point}:{batch}");
+                let run = dead(&world, &place).await;
+                let committed = point == "after_commit" || batch > 1;
+                let host = world.host().await;
+                let state = host.store().run(run.number).await.unwrap().state;
+                assert_eq!(state, if committed { State::Succeeded } else { State::Planned }, "{engine:?} {place}");
+                if committed {
+                    assert_eq!(host.verify(run.number).await.unwrap().verified.held, 5, "{engine:?} {place}");
+                    assert_eq!(host.undo_all(run.number).await.unwrap().restored, 5, "{engine:?} {place}");
+                }
+                before.assert_unchanged(&world.dump().await);
+                world
+                    .sql(&format!("DELETE FROM {}; DELETE FROM {}", own(engine, "journal"), own(engine, "commits")))
+                    .await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_whose_rest_no_longer_holds_is_restored() {
+    for engine in ENGINES {
+        let world = world(engine).await;
+        let run = dead(&world, "after_commit:1").await;
+        assert_eq!((note(&world, 2).await, note(&world, 3).await), ("mended 2".into(), "n".into()));
+        world.sql("UPDATE article SET note = 'theirs now' WHERE id = 4").await;
+        let host = world.host().await;
+        let found = host.store().run(run.number).await.unwrap();
+        assert_eq!(found.state, State::RolledBack, "{engine:?} {found:?}");
+        assert_eq!((note(&world, 1).await, note(&world, 2).await), ("NULL".into(), String::new()), "{engine:?}");
+        assert_eq!(note(&world, 4).await, "theirs now");
+        assert!(host.store().in_flight().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_that_cannot_be_restored_is_stuck_and_listed() {
+    for engine in ENGINES {
+        let world = world(engine).await;
+        let run = dead(&world, "after_commit:1").await;
+        world.sql("UPDATE article SET note = 'theirs now' WHERE id IN (1, 4)").await;
+        let host = world.host().await;
+        let found = host.store().run(run.number).await.unwrap();
+        let said = found.outcome.map(|outcome| outcome.message).unwrap_or_default();
+        assert_eq!(found.state, State::Stuck, "{engine:?} {said}");
+        assert!(said.contains("articles/1, articles/2") && said.contains("1 of them changed"), "{said}");
+        assert_eq!((note(&world, 1).await, note(&world, 2).await), ("theirs now".into(), "mended 2".into()));
+        // A person looks at it, and restores what still can be.
+        let undone = host.undo_all(run.number).await.unwrap();
+        assert_eq!((undone.restored, undone.left.len()), (1, 1), "{engine:?}");
+        assert_eq!((note(&world, 1).await, note(&world, 2).await), ("theirs now".into(), String::new()));
+    }
+}
+
+/// A lock in the way of the second batch: the first one stays, and the next command goes on.
+#[tokio::test]
+async fn a_batch_that_has_to_wait_in_vain_leaves_the_rest_to_the_next_command() {
+    let mut world = world(Engine::Postgres).await;
+    world.database_keys = "lock_timeout = \"100ms\"".to_owned();
+    let host = world.host().await;
+    let run = host.attack(TENANT, five()).await.unwrap();
+    let mut app = world.app().await;
+    app.run("BEGIN; SELECT 1 FROM article WHERE id = 3 FOR UPDATE").await;
+    let applied = host.confirm(&run).await.unwrap();
+    assert_eq!(applied.run.state, State::Applying);
+    let problem = applied.problem.unwrap();
+    assert_eq!(problem.code, Code::TargetLocked, "{problem:?}");
+    assert!(format!("{problem:?}").contains("2 of 5 rows were written before"), "{problem:?}");
+    app.run("COMMIT").await;
+    drop(host);
+    let host = world.host().await;
+    assert_eq!(host.store().run(run.number).await.unwrap().state, State::Succeeded);
+    assert_eq!(journaled(&world).await, ("3".to_owned(), "5".to_owned()));
+}
