@@ -13,6 +13,7 @@ mod crash;
 mod direct;
 mod full_disk;
 mod hostile;
+mod masked;
 mod p12_deterministic;
 mod p13_metered;
 mod p1_dry_run;

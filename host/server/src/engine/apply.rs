@@ -7,8 +7,8 @@ use mendwright_catalog::manifest::Manifest;
 use mendwright_core::code::Code;
 use mendwright_core::compare::{Comparison, compare};
 use mendwright_core::level::Level;
+use mendwright_core::plan::BoundChange;
 use mendwright_core::plan::header::{Digest, Header};
-use mendwright_core::plan::{BoundChange, Masking};
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::repair;
@@ -17,7 +17,7 @@ use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, Stored
 
 use super::execute::Execution;
 use super::job::Ready;
-use super::{Host, problem, time};
+use super::{Host, only, problem, time};
 use crate::view::problem::Problem;
 
 /// Hex digits of a digest that a person's word must have at least.
@@ -200,12 +200,11 @@ impl Host {
     ) -> Result<(), Ended> {
         let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
         let only = plan.header.only.clone();
-        if !only.is_empty() {
-            execution
-                .computed
-                .retain(|change| only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok());
-        }
         let salt = self.store.salt(run.number).await.map_err(|error| refused(problem::store(error)))?;
+        if !only.is_empty() {
+            let masking = execution.masking(&salt);
+            only::retain(&mut execution.computed, &only, &masking);
+        }
         let now = self.bind(ready, run, execution, &salt, only.clone()).map_err(refused)?;
         same_header(&plan.header, &now.header).map_err(refused)?;
         let planned = self.all_changes(run.number).await.map_err(refused)?;
@@ -222,7 +221,7 @@ impl Host {
                     .filter(|change| !wanted.contains(&(change.resource.as_str(), change.key.as_slice())))
                     .map(|change| format!("{}/{}", change.resource, change.key_text())),
             );
-            let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
+            let masking = execution.masking(&salt);
             let keys: std::collections::BTreeMap<String, Vec<String>> =
                 execution.computed.bindings.iter().map(|(name, r)| (name.clone(), r.key.clone())).collect();
             execution.computed.retain(|change| {
@@ -298,7 +297,7 @@ fn same_header(planned: &Header, now: &Header) -> Result<(), Problem> {
     }
     let pairs = [
         ("the job", planned.job == now.job),
-        ("the parameters", planned.params == now.params),
+        ("the parameters", planned.params == now.params && planned.params_masked == now.params_masked),
         ("a grant", planned.grants == now.grants && planned.grants_digest == now.grants_digest),
         ("the budget", planned.budget == now.budget),
         ("the frozen time or seed", planned.frozen == now.frozen),

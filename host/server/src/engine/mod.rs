@@ -4,19 +4,22 @@
 //! nothing of a component runs while the gateway writes.
 //!
 //! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
-//! - `execute`: one execution of a job; `document`: what it came to, for people;
+//! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
+//!   to, for people;
 //! - `plan`, `apply`, `undo`: the three acts; `recover`: what a dead process left.
 
 mod apply;
 mod document;
 mod execute;
 mod job;
+mod only;
 mod plan;
 pub(crate) mod problem;
 mod recover;
 mod targets;
 pub(crate) mod time;
 mod undo;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;

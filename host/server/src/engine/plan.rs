@@ -9,7 +9,7 @@ use mendwright_core::commitment::Salt;
 use mendwright_core::id::RunId;
 use mendwright_core::level::{self, Because, Level, Touch};
 use mendwright_core::plan::header::{Digest, Frozen, Header, JobRef, Outcome};
-use mendwright_core::plan::{BoundChange, Masking, bound};
+use mendwright_core::plan::{BoundChange, bound, params};
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Computed;
 use mendwright_gateway::repair::Rehearsed;
@@ -19,7 +19,7 @@ use mendwright_store::{NewPlan, NewRun, RunNumber, RunRecord, Step};
 use super::document::{self, Parts};
 use super::execute::{Execution, Stopped};
 use super::job::Ready;
-use super::{Host, Progress, problem, random, time};
+use super::{Host, Progress, only, problem, random, time};
 use crate::view::problem::Problem;
 
 /// How long a plan may wait to be applied: a working day's length, so that what was looked at in the
@@ -132,9 +132,10 @@ impl Host {
         let mut execution = self.execute(&ready, run, Export::DryRun, request.progress.clone()).await?;
         let log = execution.log.clone();
         let with_log = |problem: Problem| Stopped { problem, log: log.clone() };
-        let only = keep_only(&mut execution.computed, &request.only).map_err(with_log)?;
-        check_shares(&ready, &execution.computed).map_err(with_log)?;
         let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);
+        let masking = execution.masking(&salt);
+        let only = only::keep(&mut execution.computed, &request.only, &masking).map_err(with_log)?;
+        check_shares(&ready, &execution.computed).map_err(with_log)?;
         let plan = self.bind(&ready, run, &execution, &salt, only).map_err(with_log)?;
         let rehearsal = self.rehearse(&execution.computed).await.map_err(with_log)?;
         let now_us = time::now_us();
@@ -144,6 +145,7 @@ impl Host {
             ready: &ready,
             execution: &execution,
             plan: &plan,
+            masking: &masking,
             rehearsal,
             expires_at_us,
             keep_us: self.keep_us(&execution.computed)?,
@@ -172,7 +174,8 @@ impl Host {
         only: Vec<String>,
     ) -> Result<BoundPlan, Problem> {
         let computed = &execution.computed;
-        let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
+        let masking = execution.masking(salt);
+        let params_masked = self.params_masked(ready, run);
         let mut changes: Vec<BoundChange> = Vec::with_capacity(computed.changes().len());
         for change in computed.changes() {
             let key = computed.bindings.get(&change.resource).map(|resolved| resolved.key.clone()).unwrap_or_default();
@@ -201,7 +204,8 @@ impl Host {
                 component: ready.component_digest,
                 manifest: ready.manifest.digest(),
             },
-            params: run.params.clone(),
+            params: if params_masked { params::mask(salt, &run.params) } else { run.params.clone() },
+            params_masked,
             tenant: run.tenant.clone(),
             grants: ready.grants.clone(),
             grants_digest: Digest::of_json(&ready.authority),
@@ -231,37 +235,6 @@ impl Host {
         let keep = database.and_then(|name| self.config.databases.get(&name)).map(|db| db.journal.keep);
         Ok(keep.map_or(0, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX)))
     }
-}
-
-/// Leaves only the changes that `--only` names.
-pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<String>, Problem> {
-    if only.is_empty() {
-        return Ok(Vec::new());
-    }
-    let name = |change: &mendwright_core::change::Change| format!("{}/{}", change.resource, change.key);
-    let mut kept: Vec<String> = Vec::new();
-    for wanted in only {
-        let found: Vec<String> = computed
-            .changes()
-            .map(name)
-            .filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted))
-            .collect();
-        match found.as_slice() {
-            [] => {
-                return Err(Problem::new(Code::OnlyUnknown, format!("the plan does not change `{wanted}`"))
-                    .detail("rows are named resource/key, as the plan lists them: --only invoices/6"));
-            }
-            [one] => kept.push(one.clone()),
-            several => {
-                return Err(Problem::new(Code::OnlyUnknown, format!("`{wanted}` is not clear"))
-                    .detail(format!("it could be {}", several.join(" or "))));
-            }
-        }
-    }
-    kept.sort();
-    kept.dedup();
-    computed.retain(|change| kept.binary_search(&name(change)).is_ok());
-    Ok(kept)
 }
 
 fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {

@@ -100,6 +100,12 @@ impl Table {
             .collect()
     }
 
+    /// A key for people, which shows no sensitive part.
+    pub(super) fn shown(&self, key: &Key) -> String {
+        let sensitive = self.resolved.key_columns().any(|(_, column)| column.sensitive);
+        if sensitive { "••••".to_owned() } else { key.to_string() }
+    }
+
     /// A value as the database stores it in this column.
     pub(super) fn raw(&self, name: &str, column: &ResolvedColumn, value: &Value) -> Result<Raw, Refusal> {
         let place = format!("{}.{name}", self.resolved.name);
