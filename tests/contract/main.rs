@@ -11,6 +11,7 @@ mod bad_input;
 mod concurrency;
 mod crash;
 mod direct;
+mod filters;
 mod full_disk;
 mod hostile;
 mod masked;

@@ -14,13 +14,9 @@ pub fn mask(salt: &Salt, params: &Json) -> Json {
         let Commitment(hash) = salt.commit(&format!("\0params/{name}"), &Value::Json(value.to_string()));
         json!({ "masked": hex::encode(hash) })
     };
-    match params {
-        Json::Object(params) => {
-            Json::Object(params.iter().map(|(name, value)| (name.clone(), masked(name, value))).collect::<Map<_, _>>())
-        }
-        // Parameters are an object; what is not is hidden whole.
-        other => masked("", other),
-    }
+    // Parameters are an object; what is not is hidden whole.
+    let Some(params) = params.as_object() else { return masked("", params) };
+    Json::Object(params.iter().map(|(name, value)| (name.clone(), masked(name, value))).collect::<Map<_, _>>())
 }
 
 #[cfg(test)]
