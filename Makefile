@@ -14,7 +14,7 @@ GUEST_BUILD := $(LOCKED) --target wasm32-wasip2 --target-dir target/guests
 # How long `make soak` goes on.
 MINUTES ?= 30
 
-.PHONY: help demo demo-attack test bench soak fmt lint lint-fmt lint-clippy lint-deny docs guests setup setup-rust setup-test
+.PHONY: help demo demo-attack recordings test bench soak fmt lint lint-fmt lint-clippy lint-deny docs guests setup setup-rust setup-test
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ demo: setup-rust ## the story: find, show, apply, verify, undo on a damaged invo
 demo-attack: setup-rust ## six hostile components, each refused by name
 	$(CARGO) build $(LOCKED) --package mendwright --package mendwright-tests --bin mendwright --bin demo
 	@target/debug/demo attack
+
+recordings: setup-rust ## record the dry runs anew that the jobs' tests play
+	$(CARGO) build $(LOCKED) --package mendwright --package mendwright-tests --bin mendwright --bin demo
+	@target/debug/demo record
 
 test: setup lint docs guests ## everything CI checks: format, clippy, docs, all tests
 	$(CARGO) test $(LOCKED) $(HOST_PACKAGES)

@@ -26,6 +26,7 @@ mod p5_one_tenant;
 mod p5_rows;
 mod p6_undo;
 mod properties;
+mod recordings;
 mod schemas;
 mod shop;
 mod story;

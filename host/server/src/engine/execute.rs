@@ -13,6 +13,7 @@ use mendwright_sandbox::{Answer, Call, Export, Identity};
 use mendwright_store::{LogLine, RunRecord};
 
 use super::job::Ready;
+use super::record::Slot;
 use super::words;
 use super::{Host, Progress, problem};
 use crate::view::problem::Problem;
@@ -51,18 +52,20 @@ impl Host {
         export: Export,
         progress: Option<Progress>,
     ) -> Result<Execution, Stopped> {
+        self.execute_into(ready, run, export, progress, None).await
+    }
+
+    /// The same, written down into `slot` where there is one.
+    pub(super) async fn execute_into(
+        &self,
+        ready: &Ready,
+        run: &RunRecord,
+        export: Export,
+        progress: Option<Progress>,
+        slot: Option<&Slot>,
+    ) -> Result<Execution, Stopped> {
         let meter = Arc::new(Meter::new(ready.budget.clone()));
-        let databases: BTreeSet<&str> = ready
-            .authority
-            .tables()
-            .filter_map(|(_, access)| self.config.resources.get(access.resource()))
-            .map(|resource| resource.database.as_str())
-            .collect();
-        let targets = super::targets(&self.config, &self.env, databases)?;
-        let session =
-            Session::open(&targets, &self.config.resources, &ready.authority, &run.tenant, Arc::clone(&meter))
-                .await
-                .map_err(|error| problem::gateway(&error))?;
+        let session = self.session(ready, &run.tenant, &meter).await?;
         let used = session.sensitive_used();
         // A job that stops half-way may say a parameter before it has used it for anything.
         let stopped = words::Heard { used: Arc::clone(&used), params: self.params_masked(ready, run) };
@@ -83,7 +86,14 @@ impl Host {
             tables: session,
             progress,
         };
-        let finished = self.sandbox.call(&ready.component, call).await;
+        let finished = match slot {
+            None => self.sandbox.call(&ready.component, call).await,
+            Some(slot) => {
+                let (finished, recorded) = self.sandbox.record(&ready.component, call).await;
+                slot.put(recorded.map(|recorded| self.marked(recorded, ready, stopped.is_masked())));
+                finished
+            }
+        };
         let log = finished.log.into_iter().map(|line| LogLine { level: line.level, text: line.message });
         let log: Vec<LogLine> = log.collect();
         let summary = match finished.result {
@@ -114,6 +124,20 @@ impl Host {
         };
         execution.mask_words(ready);
         Ok(execution)
+    }
+
+    /// A snapshot of everything that the run may read.
+    async fn session(&self, ready: &Ready, tenant: &str, meter: &Arc<Meter>) -> Result<Session, Problem> {
+        let databases: BTreeSet<&str> = ready
+            .authority
+            .tables()
+            .filter_map(|(_, access)| self.config.resources.get(access.resource()))
+            .map(|resource| resource.database.as_str())
+            .collect();
+        let targets = super::targets(&self.config, &self.env, databases)?;
+        Session::open(&targets, &self.config.resources, &ready.authority, tenant, Arc::clone(meter))
+            .await
+            .map_err(|error| problem::gateway(&error))
     }
 }
 

@@ -6,7 +6,8 @@
 //! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
 //! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
 //!   to, for people;
-//! - `plan`, `apply`, `undo`: the three acts; `recover`: what a dead process left.
+//! - `plan`, `apply`, `undo`: the three acts; `record`: a dry run written down;
+//! - `recover`: what a dead process left.
 
 mod apply;
 mod document;
@@ -15,6 +16,7 @@ mod job;
 mod only;
 mod plan;
 pub(crate) mod problem;
+mod record;
 mod recover;
 mod targets;
 pub(crate) mod time;

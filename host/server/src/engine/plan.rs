@@ -19,6 +19,7 @@ use mendwright_store::{NewPlan, NewRun, RunNumber, RunRecord, Step};
 use super::document::{self, Parts};
 use super::execute::{Execution, Stopped};
 use super::job::Ready;
+use super::record::Slot;
 use super::{Host, Progress, only, problem, random, time};
 use crate::view::problem::Problem;
 
@@ -59,6 +60,11 @@ impl Host {
     /// # Errors
     /// The run was denied, refused or failed; the message says so.
     pub async fn plan(&self, request: PlanRequest) -> Result<RunRecord, Problem> {
+        self.plan_into(request, None).await
+    }
+
+    /// The same; the dry run is written down into `slot` where there is one.
+    pub(super) async fn plan_into(&self, request: PlanRequest, slot: Option<&Slot>) -> Result<RunRecord, Problem> {
         let manifest = self.manifest(&request.job)?;
         manifest.check_params(&request.params).map_err(problem::diagnostics)?;
         if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
@@ -90,7 +96,7 @@ impl Host {
             parent: request.parent,
         };
         let (run, _lock) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
-        match self.plan_run(&run, manifest, &request).await {
+        match self.plan_run(&run, manifest, &request, slot).await {
             Ok(()) => self.store.run(run.number).await.map_err(problem::store),
             Err(stopped) => Err(self.end_planning(&run, stopped).await),
         }
@@ -127,9 +133,10 @@ impl Host {
         run: &RunRecord,
         manifest: mendwright_catalog::manifest::Manifest,
         request: &PlanRequest,
+        slot: Option<&Slot>,
     ) -> Result<(), Stopped> {
         let ready = self.ready(manifest, &run.tenant).await?;
-        let mut execution = self.execute(&ready, run, Export::DryRun, request.progress.clone()).await?;
+        let mut execution = self.execute_into(&ready, run, Export::DryRun, request.progress.clone(), slot).await?;
         let log = execution.log.clone();
         let with_log = |problem: Problem| Stopped { problem, log: log.clone() };
         let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);

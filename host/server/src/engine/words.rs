@@ -42,9 +42,14 @@ impl Heard {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Whether what it says is masked if it stops now.
+    pub(super) fn is_masked(&self) -> bool {
+        self.used() || self.params
+    }
+
     /// The log of a job that stopped.
     pub(super) fn log(&self, mut log: Vec<LogLine>) -> Vec<LogLine> {
-        if self.used() || self.params {
+        if self.is_masked() {
             log.iter_mut().for_each(|line| mask(&mut line.text));
         }
         log
@@ -53,7 +58,7 @@ impl Heard {
     /// Why it stopped.
     pub(super) fn ended(&self, ended: Ended) -> Problem {
         let own_words = |mut words: String| {
-            if self.used() || self.params {
+            if self.is_masked() {
                 mask(&mut words);
             }
             words
