@@ -13,17 +13,17 @@ const PATCH: &str = "
 [grant.patch]
 job     = \"patch_rows@^1\"
 tenants = [\"Germany\"]
-allow.invoices = { read = [\"id\", \"total\", \"address\"], write = [\"total\", \"address\"], operations = [\"update\", \"delete\"] }
+allow.invoices = { read = [\"id\", \"total\", \"address\"], write = [\"total\", \"address\"], operations = [\"update\"] }
 ";
 
-/// A patch with a change of each kind, a row that is as it shall be, and all that is left for a person.
+/// A patch of ordinary and sensitive columns, with rows that are left for a person and one that is right.
 const PARAMS: &str = r#"{ "table": "invoices", "because": "asked for by phone",
   "changes": [
     { "key": { "id": "12" }, "set": { "total": "13.86" }, "because": "the sum of its lines" },
     { "key": { "id": "29" }, "set": { "address": "Barbarossastraße 20" } },
     { "key": { "id": "30" }, "set": { "address": null }, "expect": { "address": "Theodor-Heuss-Straße 35" } },
-    { "key": { "id": "99999" }, "set": { "total": "1" } } ],
-  "delete": [{ "key": { "id": "40" } }] }"#;
+    { "key": { "id": "99999" }, "set": { "total": "1" } },
+    { "key": { "id": "1" }, "set": { "total": "1.98" } } ] }"#;
 
 pub(crate) async fn run(shell: &Shell) -> Result<()> {
     let database = shell.path("chinook.db");
