@@ -178,13 +178,9 @@ impl Execution {
     }
 }
 
-/// Progress goes on being shown only until a sensitive column is used: its numbers are the job's words.
+/// Progress is only a sign of life once a sensitive column is used: its numbers are the job's words.
 fn silent_once(used: Arc<AtomicBool>, progress: Progress) -> Progress {
-    Arc::new(move |done, total| {
-        if !used.load(Ordering::Relaxed) {
-            progress(done, total);
-        }
-    })
+    Arc::new(move |done, total| if used.load(Ordering::Relaxed) { progress(0, 0) } else { progress(done, total) })
 }
 
 fn sensitive(computed: &Computed) -> BTreeMap<String, BTreeSet<String>> {

@@ -253,7 +253,9 @@ impl Session {
     fn note_use<'a>(&self, table: &str, columns: impl IntoIterator<Item = &'a str>) {
         let Some(table) = self.tables.get(table) else { return };
         let sensitive = |name: &str| table.resolved.columns.get(name).is_some_and(|column| column.sensitive);
-        if table.resolved.key.iter().any(|name| sensitive(name)) || columns.into_iter().any(sensitive) {
+        // A column that the job may not name is refused, and nothing is learned of it.
+        let used = |name: &str| sensitive(name) && (table.access.reads(name) || table.access.writes(name));
+        if table.resolved.key.iter().any(|name| sensitive(name)) || columns.into_iter().any(used) {
             self.sensitive_used.store(true, Ordering::Relaxed);
         }
     }
