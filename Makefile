@@ -14,10 +14,10 @@ GUEST_BUILD := $(LOCKED) --target wasm32-wasip2 --target-dir target/guests
 # How long `make soak` goes on.
 MINUTES ?= 30
 
-.PHONY: help demo demo-attack test bench soak fmt lint lint-fmt lint-clippy lint-deny docs guests setup setup-rust setup-test
+.PHONY: help demo demo-attack recordings test bench soak fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
 
 help: ## list the targets (default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-rust ## the story: find, show, apply, verify, undo on a damaged invoice database
 	@echo "The first build takes some minutes; after that the demo takes seconds."
@@ -27,6 +27,10 @@ demo: setup-rust ## the story: find, show, apply, verify, undo on a damaged invo
 demo-attack: setup-rust ## six hostile components, each refused by name
 	$(CARGO) build $(LOCKED) --package mendwright --package mendwright-tests --bin mendwright --bin demo
 	@target/debug/demo attack
+
+recordings: setup-rust ## record the dry runs anew that the jobs' tests play
+	$(CARGO) build $(LOCKED) --package mendwright --package mendwright-tests --bin mendwright --bin demo
+	@target/debug/demo record
 
 test: setup lint docs guests ## everything CI checks: format, clippy, docs, all tests
 	$(CARGO) test $(LOCKED) $(HOST_PACKAGES)
@@ -50,8 +54,11 @@ lint-clippy: setup-rust
 	$(CARGO) clippy $(GUEST_BUILD) $(GUESTS:%=--package %) -- -D warnings
 
 lint-deny:
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --workspace check; \
-	else echo "lint: cargo-deny is not installed, licences and advisories are not checked (cargo install --locked cargo-deny)"; fi
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny $(LOCKED) --workspace check licenses bans sources; \
+	else echo "lint: cargo-deny is not installed, licences and sources are not checked (cargo install --locked cargo-deny)"; fi
+
+lint-advisories: ## known vulnerabilities of what is built in; fetches the advisory database
+	$(CARGO) deny $(LOCKED) --workspace check advisories
 
 docs: setup-rust ## the API documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) $(HOST_PACKAGES) --no-deps

@@ -105,6 +105,10 @@ fn describe(schema: &Value, error: &ValidationError<'_>) -> Vec<Diagnostic> {
             vec![found.near(&typed, options.iter().copied(), &format!("one of {}", options.join(", ")))]
         }
         _ if path.is_empty() => vec![invalid(format!("the parameters do not fit: {}", error.masked()))],
+        // Deep inside stand rows, and what a row holds may be sensitive: only a word that was typed is repeated.
+        _ if path.contains('.') => {
+            vec![invalid(format!("parameter `{path}` does not fit: {}", error.masked_with("it")))]
+        }
         _ => vec![invalid(format!("parameter `{path}` cannot be {}: {}", value(error), error.masked_with("it")))],
     }
 }
@@ -139,6 +143,10 @@ mod tests {
         insta::assert_snapshot!("enumeration", told(json!({ "scale": 2, "rounding": "half-upp" })));
         insta::assert_snapshot!("several", told(json!({ "scale": "two", "note": 7 })));
         insta::assert_snapshot!("whole", told(json!([])));
+        let rows = json!({ "type": "object", "properties": {
+            "set": { "type": "object", "additionalProperties": { "type": "string" } } } });
+        let deep = check("j", &rows, &json!({ "set": { "iban": 370_400_440 } })).unwrap_err().to_string();
+        assert!(deep.contains("set.iban") && !deep.contains("3704"), "{deep}");
         let none = check("j", &none(), &json!({ "x": 1 })).unwrap_err();
         assert_eq!(none.first().code, Code::ParamInvalid);
     }

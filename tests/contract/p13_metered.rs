@@ -93,7 +93,9 @@ async fn every_budget_is_refused_by_its_name_and_nothing_is_changed() {
 #[tokio::test]
 async fn what_is_too_long_but_harmless_is_refused_to_the_job_or_cut() {
     for engine in ENGINES {
-        let world = chinook(engine, GRANT).await;
+        let mut world = chinook(engine, GRANT).await;
+        // The log is what the test reads, and a run that uses a sensitive column shows none.
+        world.bindings = world.bindings.replace(", sensitive = true", "");
         world.install_hostile(REQUEST);
         let host = world.host().await;
         let before = world.dump_everything().await;

@@ -85,6 +85,9 @@ codes! {
     ComponentCache = "ERR_COMPONENT_CACHE", Security, "Compiled code in the cache is not what this host wrote.";
     JobFailed = "ERR_JOB_FAILED", Data, "The job returned an error of its own.";
     JobTrapped = "ERR_JOB_TRAPPED", Data, "The component died.";
+    RecordingExists = "ERR_RECORDING_EXISTS", Ux, "The file that a recording would be written to is there already.";
+    RecordingInvalid = "ERR_RECORDING_INVALID", Ux, "The file is no recording of a dry run that this host can play.";
+    RecordingTooLarge = "ERR_RECORDING_TOO_LARGE", Perf, "The recording of a dry run became too large and was given up.";
     ReplayDiverged = "ERR_REPLAY_DIVERGED", Data, "The component does not make the calls of the recording that is played back.";
     // authority
     GrantMissing = "ERR_GRANT_MISSING", Security, "No grant covers what the job requests for this tenant.";

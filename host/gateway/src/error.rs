@@ -106,6 +106,34 @@ impl Error {
     }
 }
 
+impl Driver {
+    /// What may be logged of it. A database's message, detail and hint can hold rows, and so sensitive
+    /// values: of these only the code and the constraint's name are told.
+    #[must_use]
+    pub fn harmless(&self) -> String {
+        let error = match self {
+            Self::Sqlx(error) => error,
+            Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => {
+                return format!("the database's code {}", failure.extended_code);
+            }
+            Self::Sqlite(_) => return "a prepared statement was used in a wrong way".to_owned(),
+        };
+        let Some(database) = error.as_database_error() else {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: all but these say nothing of a row")]
+            return match error {
+                // Their sources quote what could not be read or written.
+                sqlx::Error::ColumnDecode { index, .. } => format!("column {index} cannot be read"),
+                sqlx::Error::Decode(_) => "a value cannot be read".to_owned(),
+                sqlx::Error::Encode(_) => "a parameter cannot be sent".to_owned(),
+                other => other.to_string(),
+            };
+        };
+        let code = database.code().unwrap_or_default();
+        let constraint = database.constraint().map(|name| format!(", constraint `{name}`")).unwrap_or_default();
+        format!("the database's code {code}{constraint}")
+    }
+}
+
 /// What a driver's error means. The database's message, detail, hint and context stay inside: they
 /// can hold rows of others.
 pub(crate) fn classify(error: sqlx::Error) -> Classified {
@@ -214,7 +242,7 @@ impl From<Classified> for Error {
                 "the role that Mendwright connects as may not do this; `mendwright database init NAME --print-sql` prints the grants it needs",
             ),
             Classified::Missing(error) => {
-                tracing::debug!(?error, "missing in the target");
+                tracing::debug!(error = error.harmless(), "missing in the target");
                 Self::refused(Code::TargetUninitialized, "a table that the run needs is not in the target database")
             }
             Classified::Violated { what, constraint } => {

@@ -79,6 +79,7 @@ pub(crate) fn header(run: &RunRecord, changes: &[BoundChange]) -> Header {
             manifest: Digest([2; 32]),
         },
         params: run.params.clone(),
+        params_masked: false,
         tenant: run.tenant.clone(),
         grants: vec!["reconcile-eu".into()],
         grants_digest: Digest([3; 32]),

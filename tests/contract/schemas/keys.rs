@@ -82,8 +82,9 @@ async fn a_key_is_not_cut_to_the_length_of_its_column() {
     }
     let long = set("item", json!({"id": "1.24"}), json!({"kind": "abcd"}));
     shop.refuses("acme", long, Code::ReferenceForeign).await;
+    // What no column of the type holds is no row's key, on every engine.
     let rounded = set("item", json!({"id": "1.239"}), json!({"note": "y"}));
-    shop.refuses("acme", rounded, Code::ValueRoundTrip).await;
+    assert_eq!(shop.plan("acme", rounded).await.unwrap().state, State::NothingToDo);
     let fraction = set("item", json!({"id": "1.24"}), json!({"at": "2024-01-01 00:00:00.7"}));
     shop.refuses("acme", fraction, Code::ValueRoundTrip).await;
     shop.there_and_back("acme", set("item", json!({"id": "1.24"}), json!({"at": "2024-01-01 00:00:01"}))).await;

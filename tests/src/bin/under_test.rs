@@ -1,7 +1,7 @@
 //! A process that a test may kill: it calls the host and nothing else.
 //!
 //! `under-test CONFIG open`, `… apply RUN DIGEST`, `… undo RUN DIGEST`, and `… plan TENANT PARAMS` for
-//! the hostile guest. `CRASH_AT=point[:n]` kills it there with SIGKILL. Exits 0 if the host did it, 1
+//! the hostile guest; `… cli ARGUMENTS` is the command line itself. `CRASH_AT=point[:n]` kills it there with SIGKILL. Exits 0 if the host did it, 1
 //! with its problem on standard error if not.
 
 use std::path::Path;
@@ -12,11 +12,20 @@ use mendwright::config::env::Env;
 use mendwright::engine::{Host, PlanRequest};
 use mendwright_store::RunNumber;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match act(&arguments).await {
+    // The command line has a runtime of its own.
+    if let [config, "cli", typed @ ..] = arguments.as_slice() {
+        let typed = ["mendwright", "--config", config].into_iter().chain(typed.iter().copied());
+        return ExitCode::from(mendwright::cli::main(typed.map(Into::into), Env::process()));
+    }
+    act_and_exit(&arguments)
+}
+
+#[tokio::main]
+async fn act_and_exit(arguments: &[&str]) -> ExitCode {
+    match act(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             #[expect(clippy::print_stderr, reason = "a test reads it")]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Action, Change, Key};
 use crate::commitment::{Bound, Salt};
 use crate::merkle::Tree;
+use crate::value::Value;
 
 /// Columns of one row with sensitive values masked.
 pub type BoundCells = BTreeMap<String, Bound>;
@@ -45,24 +46,32 @@ impl Masking {
         self.sensitive.get(resource).is_some_and(|columns| columns.contains(column))
     }
 
+    /// Binds a row's key as its changes bind it. `key_columns` are the resource's, in key order.
+    #[must_use]
+    pub fn bind_key(&self, resource: &str, key: &Key, key_columns: &[String]) -> Vec<Bound> {
+        let row = place(key);
+        key_columns.iter().zip(&key.0).map(|(column, value)| self.bind_value(resource, &row, column, value)).collect()
+    }
+
+    fn bind_value(&self, resource: &str, row: &str, column: &str, value: &Value) -> Bound {
+        if self.covers(resource, column) {
+            Bound::Masked(self.salt.commit(&format!("{resource}/{row}/{column}"), value))
+        } else {
+            Bound::Shown(value.clone())
+        }
+    }
+
     /// Binds one change. `key_columns` are the resource's key columns in key order.
     #[must_use]
     pub fn bind(&self, change: &Change, key_columns: &[String]) -> BoundChange {
         let row = place(&change.key);
-        let bind = |column: &str, value: &crate::value::Value| {
-            if self.covers(&change.resource, column) {
-                let place = format!("{}/{row}/{column}", change.resource);
-                Bound::Masked(self.salt.commit(&place, value))
-            } else {
-                Bound::Shown(value.clone())
-            }
-        };
+        let bind = |column: &str, value: &Value| self.bind_value(&change.resource, &row, column, value);
         let cells = |cells: &crate::change::Cells| {
             cells.iter().map(|(column, value)| (column.clone(), bind(column, value))).collect()
         };
         BoundChange {
             resource: change.resource.clone(),
-            key: key_columns.iter().zip(&change.key.0).map(|(column, value)| bind(column, value)).collect(),
+            key: self.bind_key(&change.resource, &change.key, key_columns),
             action: change.action,
             before: cells(&change.before),
             after: cells(&change.after),
@@ -147,7 +156,6 @@ pub fn root(changes: impl IntoIterator<Item = impl std::borrow::Borrow<BoundChan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Value;
 
     fn change() -> Change {
         Change {

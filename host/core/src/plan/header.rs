@@ -137,8 +137,11 @@ pub struct Outcome {
 pub struct Header {
     /// The job.
     pub job: JobRef,
-    /// Its parameters.
+    /// Its parameters; where `params_masked` says so, each one's value as a commitment.
     pub params: serde_json::Value,
+    /// Whether the parameters could hold the value of a sensitive column, and are masked for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub params_masked: bool,
     /// Whose data.
     pub tenant: String,
     /// `[grant.NAME]`s that matched.
@@ -190,6 +193,7 @@ mod tests {
                 manifest: Digest([2; 32]),
             },
             params: serde_json::json!({"rounding": "half-even"}),
+            params_masked: false,
             tenant: "Germany".into(),
             grants: vec!["reconcile-eu".into()],
             grants_digest: Digest([3; 32]),
@@ -246,5 +250,7 @@ mod tests {
             changed += 1;
         }
         assert_eq!(changed, 15);
+        // It stands in a header only where it is true.
+        assert_ne!(Header { params_masked: true, ..original.clone() }.digest(), original.digest());
     }
 }

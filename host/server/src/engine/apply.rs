@@ -16,7 +16,7 @@ use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, Stored
 use super::bind::Binder;
 use super::execute::Execution;
 use super::job::Ready;
-use super::{Host, batched, problem, time};
+use super::{Host, batched, only, problem, time};
 use crate::view::problem::Problem;
 
 /// Hex digits of a digest that a person's word must have at least.
@@ -225,12 +225,11 @@ impl Host {
     ) -> Result<(), Ended> {
         let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
         let only = plan.header.only.clone();
-        if !only.is_empty() {
-            execution
-                .computed
-                .retain(|change| only.binary_search(&format!("{}/{}", change.resource, change.key)).is_ok());
-        }
         let salt = self.store.salt(run.number).await.map_err(|error| refused(problem::store(error)))?;
+        if !only.is_empty() {
+            let masking = execution.masking(&salt);
+            only::retain(&mut execution.computed, &only, &masking);
+        }
         let binder = Binder::new(execution, &salt);
         let now = self.bind(ready, run, execution, &binder, only.clone());
         same_header(&plan.header, &now.header).map_err(refused)?;
@@ -322,7 +321,7 @@ fn same_header(planned: &Header, now: &Header) -> Result<(), Problem> {
     }
     let pairs = [
         ("the job", planned.job == now.job),
-        ("the parameters", planned.params == now.params),
+        ("the parameters", planned.params == now.params && planned.params_masked == now.params_masked),
         ("a grant", planned.grants == now.grants && planned.grants_digest == now.grants_digest),
         ("the budget", planned.budget == now.budget),
         ("the frozen time or seed", planned.frozen == now.frozen),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_core::change::{Action, Change, Key};
+use mendwright_core::change::Key;
 use mendwright_core::commitment::{Bound, Salt};
 use mendwright_core::plan::{BoundChange, Masking};
 
@@ -22,7 +22,7 @@ pub(super) struct Binder<'a> {
 impl<'a> Binder<'a> {
     pub(super) fn new(execution: &'a Execution, salt: &Salt) -> Self {
         let computed = &execution.computed;
-        let masking = Masking { salt: salt.clone(), sensitive: execution.sensitive.clone() };
+        let masking = execution.masking(salt);
         let keys = computed.bindings.iter().map(|(name, resolved)| (name.as_str(), resolved.key.as_slice())).collect();
         let mut binder = Self { execution, masking, keys, order: None };
         binder.order = binder.masked_order();
@@ -53,10 +53,12 @@ impl<'a> Binder<'a> {
 
     /// A key of this resource as a plan binds it.
     pub(super) fn key(&self, resource: &str, key: &Key) -> Vec<Bound> {
-        let (before, after, reason) = Default::default();
-        let change =
-            Change { resource: resource.to_owned(), key: key.clone(), action: Action::Update, before, after, reason };
-        self.masking.bind(&change, self.keys.get(resource).copied().unwrap_or_default()).key
+        self.masking.bind_key(resource, key, self.keys.get(resource).copied().unwrap_or_default())
+    }
+
+    /// What masked values are committed with.
+    pub(super) const fn salt(&self) -> &Salt {
+        &self.masking.salt
     }
 
     /// How many changes there are.

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mendwright_core::budget::{Metric, SHARE_WHOLE};
 use mendwright_core::change::Action;
+use mendwright_core::commitment::Bound;
+use mendwright_core::plan::Masking;
 use mendwright_core::plan::document::{
     Cell, Document, FORMAT_VERSION, FindingRecord, NetRecord, Rehearsal, ResourceSummary,
 };
 use mendwright_core::plan::stats::ResourceStats;
 use mendwright_core::port::Finding;
+use mendwright_core::value::Value;
 use mendwright_gateway::Computed;
 use mendwright_gateway::repair::Rehearsed;
 use mendwright_store::RunRecord;
@@ -24,6 +27,7 @@ pub(super) struct Parts<'a> {
     pub(super) ready: &'a Ready,
     pub(super) execution: &'a Execution,
     pub(super) plan: &'a BoundPlan,
+    pub(super) masking: &'a Masking,
     pub(super) rehearsal: Rehearsed,
     pub(super) expires_at_us: i64,
     pub(super) keep_us: i64,
@@ -46,7 +50,7 @@ pub(super) fn stats(
 
 /// The document, without the list of changes.
 pub(super) fn build(parts: &Parts<'_>) -> Document {
-    let Parts { run, ready, execution, plan, rehearsal, expires_at_us, keep_us } = parts;
+    let Parts { run, ready, execution, plan, masking, rehearsal, expires_at_us, keep_us } = parts;
     let digest = plan.header.digest();
     Document {
         format_version: FORMAT_VERSION.to_owned(),
@@ -61,7 +65,7 @@ pub(super) fn build(parts: &Parts<'_>) -> Document {
         because: plan.because.clone(),
         resources: resources(parts),
         summary: execution.summary.clone(),
-        findings: execution.findings.iter().map(|finding| finding_record(finding, ready, execution)).collect(),
+        findings: execution.findings.iter().map(|finding| finding_record(finding, ready, execution, masking)).collect(),
         checks: execution.checks.clone(),
         rehearsal: rehearsal_record(rehearsal, &execution.computed, run.created_at_us.saturating_add(*keep_us)),
         measured: execution
@@ -129,27 +133,22 @@ fn resources(parts: &Parts<'_>) -> Vec<ResourceSummary> {
         .collect()
 }
 
-fn finding_record(finding: &Finding, ready: &Ready, execution: &Execution) -> FindingRecord {
+fn finding_record(finding: &Finding, ready: &Ready, execution: &Execution, masking: &Masking) -> FindingRecord {
     let resource = ready.authority.table(&finding.table).map_or(finding.table.as_str(), |access| access.resource());
     let resolved = execution.computed.bindings.get(resource);
-    let masked = execution.sensitive.get(resource);
     let key = resolved.map(|resolved| resolved.key.clone()).unwrap_or_default();
+    let bound = masking.bind_key(resource, &finding.key, &key);
+    // In a run whose words are masked, what cannot be a value of the key is one more word.
+    let fits = |(column, value): (&String, &Value)| {
+        resolved.and_then(|r| r.columns.get(column)).is_some_and(|column| value.fits(column.kind))
+    };
+    let is_key = !execution.words_masked || key.iter().zip(&finding.key.0).all(fits);
+    let cell = |bound: &Bound| if is_key { Cell::from(bound) } else { Cell::Masked { masked: String::new() } };
     FindingRecord {
         code: finding.code.clone(),
         severity: finding.severity,
         resource: resource.to_owned(),
-        key: key
-            .into_iter()
-            .zip(&finding.key.0)
-            .map(|(column, value)| {
-                let cell = if masked.is_some_and(|masked| masked.contains(&column)) {
-                    Cell::Masked { masked: String::new() }
-                } else {
-                    Cell::from(value)
-                };
-                (column, cell)
-            })
-            .collect(),
+        key: key.iter().cloned().zip(bound.iter().map(cell)).collect(),
         message: finding.message.clone(),
     }
 }

@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mendwright_core::budget::{Meter, Metric};
-use mendwright_core::code::Code;
+use mendwright_core::commitment::Salt;
+use mendwright_core::plan::Masking;
 use mendwright_core::port::{Check, Finding};
 use mendwright_gateway::{Computed, Session};
-use mendwright_sandbox::{Answer, Call, Ended, Export, Identity};
+use mendwright_sandbox::{Answer, Call, Export, Identity};
 use mendwright_store::{LogLine, RunRecord};
 
 use super::job::Ready;
+use super::record::Slot;
+use super::words;
 use super::{Host, Progress, problem};
 use crate::view::problem::Problem;
-
-/// What stands for the words of a run that read a sensitive column.
-const MASKED: &str = "(masked: the run read a sensitive column)";
 
 /// What an execution came to.
 pub(super) struct Execution {
@@ -26,7 +27,7 @@ pub(super) struct Execution {
     pub(super) log: Vec<LogLine>,
     /// Resource → columns that are masked.
     pub(super) sensitive: BTreeMap<String, BTreeSet<String>>,
-    /// Whether the job's own words must not be shown.
+    /// Whether a sensitive column was used, so that the job's own words must not be shown.
     pub(super) words_masked: bool,
     pub(super) meter: Arc<Meter>,
 }
@@ -51,18 +52,24 @@ impl Host {
         export: Export,
         progress: Option<Progress>,
     ) -> Result<Execution, Stopped> {
+        self.execute_into(ready, run, export, progress, None).await
+    }
+
+    /// The same, written down into `slot` where there is one.
+    pub(super) async fn execute_into(
+        &self,
+        ready: &Ready,
+        run: &RunRecord,
+        export: Export,
+        progress: Option<Progress>,
+        slot: Option<&Slot>,
+    ) -> Result<Execution, Stopped> {
         let meter = Arc::new(Meter::new(ready.budget.clone()));
-        let databases: BTreeSet<&str> = ready
-            .authority
-            .tables()
-            .filter_map(|(_, access)| self.config.resources.get(access.resource()))
-            .map(|resource| resource.database.as_str())
-            .collect();
-        let targets = super::targets(&self.config, &self.env, databases)?;
-        let session =
-            Session::open(&targets, &self.config.resources, &ready.authority, &run.tenant, Arc::clone(&meter))
-                .await
-                .map_err(|error| problem::gateway(&error))?;
+        let session = self.session(ready, &run.tenant, &meter).await?;
+        let used = session.sensitive_used();
+        // A job that stops half-way may say a parameter before it has used it for anything.
+        let stopped = words::Heard { used: Arc::clone(&used), params: self.params_masked(ready, run) };
+        let progress = progress.map(|progress| silent_once(Arc::clone(&used), progress));
         let call = Call {
             export,
             identity: Identity {
@@ -79,7 +86,14 @@ impl Host {
             tables: session,
             progress,
         };
-        let finished = self.sandbox.call(&ready.component, call).await;
+        let finished = match slot {
+            None => self.sandbox.call(&ready.component, call).await,
+            Some(slot) => {
+                let (finished, recorded) = self.sandbox.record(&ready.component, call).await;
+                slot.put(recorded.map(|recorded| self.marked(recorded, ready, stopped.is_masked())));
+                finished
+            }
+        };
         let log = finished.log.into_iter().map(|line| LogLine { level: line.level, text: line.message });
         let log: Vec<LogLine> = log.collect();
         let summary = match finished.result {
@@ -88,18 +102,19 @@ impl Host {
             Err(ended) => {
                 let why = finished.tables.ended();
                 finished.tables.close().await;
-                let problem = why.map_or_else(|| ended_problem(&ended), |error| problem::gateway(&error));
-                return Err(Stopped { problem, log });
+                let problem = why.map_or_else(|| stopped.ended(ended), |error| problem::gateway(&error));
+                return Err(Stopped { problem, log: stopped.log(log) });
             }
         };
         let computed = finished.tables.finish().await;
-        let computed = computed.map_err(|error| Stopped { problem: problem::gateway(&error), log: log.clone() })?;
+        let computed =
+            computed.map_err(|error| Stopped { problem: problem::gateway(&error), log: stopped.log(log.clone()) })?;
         meter.record(Metric::WallTime, u64::try_from(finished.measured.wall.as_millis()).unwrap_or(u64::MAX));
         meter.record(Metric::Fuel, finished.measured.fuel);
         meter.record(Metric::Memory, finished.measured.memory_peak);
         let mut execution = Execution {
             sensitive: sensitive(&computed),
-            words_masked: reads_sensitive(&computed),
+            words_masked: used.load(Ordering::Relaxed),
             computed,
             summary,
             findings: finished.findings,
@@ -107,36 +122,64 @@ impl Host {
             log,
             meter,
         };
-        execution.mask_words();
+        execution.mask_words(ready);
         Ok(execution)
+    }
+
+    /// A snapshot of everything that the run may read.
+    async fn session(&self, ready: &Ready, tenant: &str, meter: &Arc<Meter>) -> Result<Session, Problem> {
+        let databases: BTreeSet<&str> = ready
+            .authority
+            .tables()
+            .filter_map(|(_, access)| self.config.resources.get(access.resource()))
+            .map(|resource| resource.database.as_str())
+            .collect();
+        let targets = super::targets(&self.config, &self.env, databases)?;
+        Session::open(&targets, &self.config.resources, &ready.authority, tenant, Arc::clone(meter))
+            .await
+            .map_err(|error| problem::gateway(&error))
     }
 }
 
 impl Execution {
-    /// A job that read a sensitive column could say it in any of its words.
-    fn mask_words(&mut self) {
+    /// A job that used a sensitive column could say its values in any of its words.
+    fn mask_words(&mut self, ready: &Ready) {
         if !self.words_masked {
             return;
         }
-        let mask = |text: &mut String| {
-            if !text.is_empty() {
-                MASKED.clone_into(text);
+        words::mask(&mut self.summary);
+        for finding in &mut self.findings {
+            words::mask(&mut finding.message);
+            if ready.authority.table(&finding.table).is_none() {
+                // Whatever it is, it is no name of a table.
+                words::mask(&mut finding.table);
             }
-        };
-        mask(&mut self.summary);
-        self.findings.iter_mut().for_each(|finding| mask(&mut finding.message));
-        self.log.iter_mut().for_each(|line| mask(&mut line.text));
+        }
+        self.log.iter_mut().for_each(|line| words::mask(&mut line.text));
         for check in &mut self.checks {
-            mask(&mut check.name);
-            mask(&mut check.expected);
-            mask(&mut check.actual);
+            words::mask(&mut check.name);
+            words::mask(&mut check.expected);
+            words::mask(&mut check.actual);
         }
     }
 
     /// What stands for a change's reason.
-    pub(super) fn reason(&self, reason: String) -> String {
-        if self.words_masked && !reason.is_empty() { MASKED.to_owned() } else { reason }
+    pub(super) fn reason(&self, mut reason: String) -> String {
+        if self.words_masked {
+            words::mask(&mut reason);
+        }
+        reason
     }
+
+    /// How this execution's values are bound with a plan's salt.
+    pub(super) fn masking(&self, salt: &Salt) -> Masking {
+        Masking { salt: salt.clone(), sensitive: self.sensitive.clone() }
+    }
+}
+
+/// Progress is only a sign of life once a sensitive column is used: its numbers are the job's words.
+fn silent_once(used: Arc<AtomicBool>, progress: Progress) -> Progress {
+    Arc::new(move |done, total| if used.load(Ordering::Relaxed) { progress(0, 0) } else { progress(done, total) })
 }
 
 fn sensitive(computed: &Computed) -> BTreeMap<String, BTreeSet<String>> {
@@ -148,20 +191,4 @@ fn sensitive(computed: &Computed) -> BTreeMap<String, BTreeSet<String>> {
             (name.clone(), columns.collect())
         })
         .collect()
-}
-
-fn reads_sensitive(computed: &Computed) -> bool {
-    let masked = sensitive(computed);
-    computed
-        .columns_read
-        .iter()
-        .any(|(resource, columns)| masked.get(resource).is_some_and(|masked| !masked.is_disjoint(columns)))
-}
-
-fn ended_problem(ended: &Ended) -> Problem {
-    match ended {
-        Ended::Refused(refusal) => Problem::from(refusal.clone()),
-        Ended::Trap { message } => Problem::new(Code::JobTrapped, format!("the component died: {message}")),
-        Ended::Failure { code, message } => Problem::new(Code::JobFailed, format!("the job says {code}: {message}")),
-    }
 }

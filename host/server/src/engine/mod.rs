@@ -4,9 +4,11 @@
 //! nothing of a component runs while the gateway writes.
 //!
 //! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
-//! - `execute`: one execution of a job; `document`: what it came to, for people;
-//! - `bind`: changes as a plan binds them; `plan`, `apply`, `undo`: the three acts; `batched`: an apply
-//!   in several transactions; `recover`: what a dead process left.
+//! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
+//!   to, for people;
+//! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
+//!   `batched`: an apply in several transactions; `record`: a dry run written down;
+//! - `recover`: what a dead process left.
 
 mod apply;
 mod batched;
@@ -14,12 +16,15 @@ mod bind;
 mod document;
 mod execute;
 mod job;
+mod only;
 mod plan;
 pub(crate) mod problem;
+mod record;
 mod recover;
 mod targets;
 pub(crate) mod time;
 mod undo;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use mendwright_core::id::RunId;
 use mendwright_core::level::{self, Because, Level, Touch};
 use mendwright_core::plan::bound;
 use mendwright_core::plan::header::{Digest, Frozen, Header, JobRef, Outcome};
+use mendwright_core::plan::params;
 use mendwright_core::plan::stats::share;
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Computed;
@@ -22,7 +23,8 @@ use super::bind::Binder;
 use super::document::{self, Parts};
 use super::execute::{Execution, Stopped};
 use super::job::Ready;
-use super::{Host, Progress, problem, random, time};
+use super::record::Slot;
+use super::{Host, Progress, only, problem, random, time};
 use crate::view::problem::Problem;
 
 /// How long a plan may wait to be applied: a working day's length, so that what was looked at in the
@@ -61,6 +63,11 @@ impl Host {
     /// # Errors
     /// The run was denied, refused or failed; the message says so.
     pub async fn plan(&self, request: PlanRequest) -> Result<RunRecord, Problem> {
+        self.plan_into(request, None).await
+    }
+
+    /// The same; the dry run is written down into `slot` where there is one.
+    pub(super) async fn plan_into(&self, request: PlanRequest, slot: Option<&Slot>) -> Result<RunRecord, Problem> {
         let manifest = self.manifest(&request.job)?;
         manifest.check_params(&request.params).map_err(problem::diagnostics)?;
         if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
@@ -82,7 +89,7 @@ impl Host {
             parent: request.parent,
         };
         let (run, _lock) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
-        match self.plan_run(&run, manifest, &request).await {
+        match self.plan_run(&run, manifest, &request, slot).await {
             Ok(()) => self.store.run(run.number).await.map_err(problem::store),
             Err(stopped) => Err(self.end_planning(&run, stopped).await),
         }
@@ -119,14 +126,16 @@ impl Host {
         run: &RunRecord,
         manifest: mendwright_catalog::manifest::Manifest,
         request: &PlanRequest,
+        slot: Option<&Slot>,
     ) -> Result<(), Stopped> {
         let ready = self.ready(manifest, &run.tenant).await?;
-        let mut execution = self.execute(&ready, run, Export::DryRun, request.progress.clone()).await?;
+        let mut execution = self.execute_into(&ready, run, Export::DryRun, request.progress.clone(), slot).await?;
         let log = execution.log.clone();
         let with_log = |problem: Problem| Stopped { problem, log: log.clone() };
-        let only = keep_only(&mut execution.computed, &request.only).map_err(with_log)?;
-        check_shares(&ready, &execution.computed).map_err(with_log)?;
         let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);
+        let masking = execution.masking(&salt);
+        let only = only::keep(&mut execution.computed, &request.only, &masking).map_err(with_log)?;
+        check_shares(&ready, &execution.computed).map_err(with_log)?;
         let binder = Binder::new(&execution, &salt);
         let plan = self.bind(&ready, run, &execution, &binder, only);
         may_batch(&ready.manifest, plan.header.outcome.level, &execution.computed).map_err(with_log)?;
@@ -138,6 +147,7 @@ impl Host {
             ready: &ready,
             execution: &execution,
             plan: &plan,
+            masking: &masking,
             rehearsal,
             expires_at_us,
             keep_us: self.keep_us(&execution.computed)?,
@@ -165,6 +175,7 @@ impl Host {
         only: Vec<String>,
     ) -> BoundPlan {
         let computed = &execution.computed;
+        let params_masked = self.params_masked(ready, run);
         let (level, because) = level_of(ready.manifest.level, computed);
         let bindings: BTreeMap<String, Digest> = computed
             .bindings
@@ -185,7 +196,8 @@ impl Host {
                 component: ready.component_digest,
                 manifest: ready.manifest.digest(),
             },
-            params: run.params.clone(),
+            params: if params_masked { params::mask(binder.salt(), &run.params) } else { run.params.clone() },
+            params_masked,
             tenant: run.tenant.clone(),
             grants: ready.grants.clone(),
             grants_digest: Digest::of_json(&ready.authority),
@@ -215,37 +227,6 @@ impl Host {
         let keep = database.and_then(|name| self.config.databases.get(&name)).map(|db| db.journal.keep);
         Ok(keep.map_or(0, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX)))
     }
-}
-
-/// Leaves only the changes that `--only` names.
-pub(super) fn keep_only(computed: &mut Computed, only: &[String]) -> Result<Vec<String>, Problem> {
-    if only.is_empty() {
-        return Ok(Vec::new());
-    }
-    let name = |change: &mendwright_core::change::Change| format!("{}/{}", change.resource, change.key);
-    let mut kept: Vec<String> = Vec::new();
-    for wanted in only {
-        let found: Vec<String> = computed
-            .changes()
-            .map(|change| name(&change))
-            .filter(|n| n == wanted || n.split_once('/').is_some_and(|(_, key)| key == wanted))
-            .collect();
-        match found.as_slice() {
-            [] => {
-                return Err(Problem::new(Code::OnlyUnknown, format!("the plan does not change `{wanted}`"))
-                    .detail("rows are named resource/key, as the plan lists them: --only invoices/6"));
-            }
-            [one] => kept.push(one.clone()),
-            several => {
-                return Err(Problem::new(Code::OnlyUnknown, format!("`{wanted}` is not clear"))
-                    .detail(format!("it could be {}", several.join(" or "))));
-            }
-        }
-    }
-    kept.sort();
-    kept.dedup();
-    computed.retain(|change| kept.binary_search(&name(change)).is_ok());
-    Ok(kept)
 }
 
 fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {

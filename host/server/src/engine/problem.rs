@@ -57,9 +57,9 @@ pub(crate) fn gateway(error: &GatewayError) -> Problem {
     let problem = Problem::new(error.code(), error.to_string());
     match error {
         GatewayError::Unavailable { source: Some(source), .. } => {
-            // The database's own words can hold rows: they go to the log of whoever asks for it.
-            tracing::info!(error = ?source, "the target's driver");
-            problem.detail("the driver's own message is in the log: MENDWRIGHT_LOG=info")
+            // The database's own words can hold rows, and so sensitive values: its code says enough.
+            tracing::info!(error = source.harmless(), "the target's driver");
+            problem.detail("the database's own code for it is in the log: MENDWRIGHT_LOG=info")
         }
         GatewayError::Refused { code: Code::TargetUninitialized, message } => {
             let (what, command) = message.split_once(": mendwright ").unwrap_or((message, "database init NAME"));

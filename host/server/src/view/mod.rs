@@ -19,6 +19,7 @@ pub mod json;
 pub mod outcome;
 pub mod plan;
 pub mod problem;
+pub mod replay;
 pub mod resource;
 pub mod run;
 pub mod sql;

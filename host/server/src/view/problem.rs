@@ -118,7 +118,7 @@ impl Exit {
             | C::BudgetHostCalls
             | C::BudgetHostcallBytes => Self::Denied,
             C::ConfirmMissing | C::RollbackConflict => Self::WaitsForPeople,
-            C::PlanDrifted | C::ReadsDrifted => Self::Drifted,
+            C::PlanDrifted | C::ReadsDrifted | C::ReplayDiverged => Self::Drifted,
             // The host undid by itself what it could not verify.
             C::VerifyFailed => Self::RolledBack,
             C::JournalTampered | C::TargetDiverged => Self::Stuck,
@@ -186,7 +186,9 @@ impl Exit {
             | C::KeyFile
             | C::Io
             | C::Internal
-            | C::ReplayDiverged => Self::Failed,
+            | C::RecordingExists
+            | C::RecordingInvalid
+            | C::RecordingTooLarge => Self::Failed,
         }
     }
 }

@@ -74,6 +74,7 @@ fn header() -> Header {
             manifest: digest,
         },
         params: serde_json::json!({}),
+        params_masked: false,
         tenant: "Germany".into(),
         grants: vec!["reconcile-eu".into()],
         grants_digest: digest,

@@ -39,6 +39,7 @@ fn attack(name: &str) -> Option<Attack> {
         "fewer-at-apply" => changes::fewer_at_apply,
         "mixed" => mixed::mixed,
         "gossip" => mixed::gossip,
+        "whisper" => mixed::whisper,
         "get-foreign" => tenants::get_foreign,
         "scan-foreign" => tenants::scan_foreign,
         "update-foreign" => tenants::update_foreign,

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use crate::bindings::mendwright::repair::run;
 use crate::bindings::mendwright::repair::table_writes::{self, Removal};
-use crate::bindings::mendwright::repair::tables;
-use crate::bindings::mendwright::repair::types::{Check, Finding, Severity, Value};
+use crate::bindings::mendwright::repair::tables::{self, Comparison, Filter, Query};
+use crate::bindings::mendwright::repair::types::{Check, Failure, Finding, Severity, Value};
 use crate::params::{say, tell};
 use crate::{Outcome, Run};
 
@@ -58,4 +58,29 @@ pub(crate) fn gossip(run: &Run) -> Outcome {
     }
     say("update", table_writes::update(&table, &[change]));
     Ok(said)
+}
+
+/// Compares a column with a value of the parameters and never reads it, tells the value, and ends as
+/// `then` says.
+pub(crate) fn whisper(run: &Run) -> Outcome {
+    let (table, said) = (run.params.table(), run.params.text("value", ""));
+    let filter = Filter { column: run.params.column(), op: Comparison::Eq, values: vec![run.params.value()] };
+    let query = Query { table, columns: vec!["id".to_owned()], filters: vec![filter], order_by: Vec::new() };
+    if let Some(cursor) = say("scan", tables::scan(&query)) {
+        say("next-page", cursor.next_page());
+    }
+    tell(&said);
+    let _ = run::report_finding(&Finding {
+        code: "flood".to_owned(),
+        severity: Severity::Info,
+        table: said.clone(),
+        key: vec![run.params.value()],
+        message: said.clone(),
+    });
+    match run.params.text("then", "").as_str() {
+        "fail" => Err(Failure { code: said.clone(), message: said }),
+        "panic" => panic!("{said}"),
+        "wall" => say("describe", tables::describe(&said)).map_or_else(|| Ok(String::new()), |_| Ok(said)),
+        _ => Ok(said),
+    }
 }

@@ -1,5 +1,6 @@
 //! The demo: the README's story on a damaged copy of a public invoice database, told while it happens;
-//! and, with `attack`, six hostile components that are each refused by name.
+//! with `attack`, six hostile components that are each refused by name; with `record`, the recorded dry
+//! runs that the jobs' tests play.
 //!
 //! Everything it shows is typed into the real `mendwright` binary, in `scratch/demo`, which is left there
 //! to play with.
@@ -7,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "telling a story on the terminal is what this binary is for")]
 
 mod attack;
+mod record;
 mod shell;
 mod story;
 
@@ -14,7 +16,10 @@ use anyhow::{Context as _, Result};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let attacks = std::env::args().nth(1).is_some_and(|word| word == "attack");
-    let shell = shell::Shell::new(if attacks { "demo-attack" } else { "demo" })?;
-    if attacks { attack::run(&shell).await } else { story::run(&shell).await }.context("the demo stopped")
+    let done = match std::env::args().nth(1).as_deref() {
+        Some("attack") => attack::run(&shell::Shell::new("demo-attack")?).await,
+        Some("record") => record::run(&shell::Shell::new("demo-record")?).await,
+        _ => story::run(&shell::Shell::new("demo")?).await,
+    };
+    done.context("the demo stopped")
 }

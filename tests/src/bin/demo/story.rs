@@ -67,7 +67,7 @@ pub(crate) async fn run(shell: &Shell) -> Result<()> {
     Ok(())
 }
 
-async fn break_books(database: &std::path::Path) -> Result<()> {
+pub(crate) async fn break_books(database: &std::path::Path) -> Result<()> {
     let mut app = connect_sqlite(database).await?;
     let books = books_of_sqlite(&mut app).await?;
     let damage = damage::plan(&books, SEED, &["Germany", "France"])?;

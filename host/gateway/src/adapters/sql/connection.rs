@@ -18,7 +18,7 @@ use mendwright_core::code::Code;
 
 use super::engine::Engine;
 use super::raw::Raw;
-use crate::error::{Error, Result};
+use crate::error::{Driver, Error, Result};
 use crate::target::Target;
 
 /// SQLite before this can corrupt a WAL database when it resets the log.
@@ -166,11 +166,13 @@ impl Connection {
         let options = PgConnectOptions::from_str(url)?.application_name("mendwright").extra_float_digits(1);
         let connection = options.connect().await?;
         let mut connection = Self::Postgres(Box::new(connection));
+        // A trigger's NOTICE can say what a row holds, and the driver would log it.
         let read_only = if role == Role::Read { "SET default_transaction_read_only = on;" } else { "" };
         connection
             .batch(&format!(
                 "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601';
                  SET bytea_output = 'hex'; SET standard_conforming_strings = on;
+                 SET client_min_messages = error;
                  SET lock_timeout = {}; SET statement_timeout = {}; {read_only}",
                 target.lock_timeout.as_millis(),
                 target.statement_timeout.as_millis(),
@@ -309,7 +311,7 @@ impl Connection {
             Self::Postgres(connection) => connection.close().await,
         };
         if let Err(error) = closed {
-            tracing::debug!(?error, "closing a target's connection");
+            tracing::debug!(error = Driver::from(error).harmless(), "closing a target's connection");
         }
     }
 }

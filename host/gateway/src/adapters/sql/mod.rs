@@ -1,6 +1,7 @@
 //! SQLite and PostgreSQL tables that nobody designed for this.
 //!
 //! - [`engine`]: what the two spell differently; `raw`: values as they store them;
+//!   `sought`: values that a job looks for and a column need not be able to hold;
 //! - `connection`: one connection, of either; `snapshot`: many reads of one state;
 //! - `introspect`: what a database says of a table; `check`: whether it can be bound;
 //! - `scope`: the SQL that keeps a statement inside one tenant;
@@ -26,4 +27,5 @@ pub mod report;
 pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod snapshot;
+pub(crate) mod sought;
 mod watch;

@@ -5,6 +5,7 @@ mod explain;
 mod inspect;
 mod list;
 mod place;
+mod replay;
 
 use crate::cli::Done;
 use crate::cli::context::Context;
@@ -21,6 +22,8 @@ pub enum Verb {
     Inspect(inspect::Args),
     /// Compile a job to its component: <name>.wasm beside its job.toml.
     Build(build::Args),
+    /// Play a recorded dry run again, offline, and tell in what it differs.
+    Replay(replay::Args),
 }
 
 pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
@@ -29,5 +32,6 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Explain(args) => explain::run(context, &args),
         Verb::Inspect(args) => block_on(context, inspect::run(context, args)),
         Verb::Build(args) => build::run(context, &args),
+        Verb::Replay(args) => block_on(context, replay::run(context, args)),
     }
 }

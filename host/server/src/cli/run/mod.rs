@@ -5,6 +5,7 @@ mod history;
 mod list;
 mod loaded;
 pub(super) mod plan;
+mod record;
 pub(super) mod rollback;
 mod show;
 mod sql;

@@ -10,6 +10,7 @@ use mendwright_store::{RunRecord, Store};
 use serde_json::{Map, Value};
 
 use super::loaded::{Loaded, Pages, Wanted, job_summary, load};
+use super::record::Recording;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::{Done, problem};
@@ -45,8 +46,8 @@ pub struct Args {
     pub(in crate::cli) ending: Ending,
 }
 
-/// How a plan is shown and ends.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+/// How a plan is shown and ends, and what is kept of it.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(in crate::cli) struct Ending {
     /// Every row, and every value at its full length.
     #[arg(long)]
@@ -54,6 +55,14 @@ pub(in crate::cli) struct Ending {
     /// End with 2 if there are changes.
     #[arg(long)]
     pub(in crate::cli) detailed_exitcode: bool,
+    /// Write the dry run to a file, for `mendwright job replay`. It then holds all that the job read, IN
+    /// CLEAR, sensitive columns too: production data, to be kept as closely as the database. Only you may
+    /// read the file; it has at most 64 MiB.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) record: Option<PathBuf>,
+    /// Write over that file if it is there.
+    #[arg(long, requires = "record")]
+    pub(in crate::cli) force: bool,
 }
 
 /// `name=value`.
@@ -140,8 +149,14 @@ pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: Pl
     let what = format!("{} for {}", request.job, mendwright_core::text::escape(&request.tenant));
     let progress = Progress::begin(&context.out, what);
     request.progress = Some(progress.report());
-    let planned = host.plan(request).await;
+    let recording = ending.record.as_deref().map(|path| Recording::to(path, ending.force)).transpose()?;
+    let (planned, recorded) = match recording {
+        Some(_) => host.plan_recorded(request).await,
+        None => (host.plan(request).await, None),
+    };
     drop(progress);
+    // A run that failed is the one that somebody wants to try again.
+    let kept = recording.zip(recorded).map_or(Ok(()), |(recording, recorded)| recording.keep(context, recorded));
     let run = planned?;
     let wanted = if ending.full || context.out.is_json() { Wanted::All } else { Wanted::First };
     let loaded = load(host.store(), run.number, wanted).await?;
@@ -150,6 +165,7 @@ pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: Pl
         show_difference(context, host.store(), &run, before).await?;
     }
     show(context, host.config(), &run, loaded, &now, ending.full);
+    kept?;
     let has_changes = run.state == State::Planned;
     Ok(if has_changes && ending.detailed_exitcode { Exit::Changes } else { Exit::of_state(run.state) })
 }

@@ -35,7 +35,7 @@ pub struct Args {
     /// Show what would be restored, and restore nothing.
     #[arg(long, conflicts_with = "confirm")]
     preview: bool,
-    /// The way back as plain SQL, for a person to run by hand.
+    /// The way back as plain SQL, for a person to run by hand. Sensitive values are left out.
     #[arg(long, conflicts_with_all = ["confirm", "preview"])]
     sql: bool,
     /// Every row, and every value at its full length.

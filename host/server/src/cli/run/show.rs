@@ -28,7 +28,7 @@ pub struct Args {
     /// Every row, and every value at its full length.
     #[arg(long)]
     full: bool,
-    /// The plan as plain SQL, for a person to run by hand.
+    /// The plan as plain SQL, for a person to run by hand. Changes of sensitive values are left out.
     #[arg(long, conflicts_with_all = ["format", "log"])]
     sql: bool,
     /// Only changes of these rows: invoices/6, or 6 where that is enough.

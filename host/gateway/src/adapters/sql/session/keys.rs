@@ -6,7 +6,7 @@ use mendwright_core::change::Key;
 use mendwright_core::port::Refusal;
 
 use super::super::connection::Arg;
-use super::super::engine::{Engine, bare};
+use super::super::engine::{Engine, bare, ident, is_indexed_as_text};
 use super::super::flush::placeholders;
 use super::super::overlay::Base;
 use super::super::raw::Raw;
@@ -29,7 +29,12 @@ impl Session {
         let width = table.columns.len();
         let select = format!("{}{}", table.select(&table.columns), table.select_path());
         for chunk in keys.chunks(KEYS_MAX) {
-            let raws: Vec<Vec<Raw>> = chunk.iter().map(|key| table.key(key)).collect::<Result<_, _>>()?;
+            let keys = chunk.iter().map(|key| table.sought_key(key)).collect::<Result<Vec<_>, _>>()?;
+            // A key that the column cannot hold is no row's.
+            let raws: Vec<Vec<Raw>> = keys.into_iter().flatten().collect();
+            if raws.is_empty() {
+                continue;
+            }
             let (join, mut args) = join_keys(table, &raws);
             let scope = Scope::new(table.engine, &table.resolved, &self.tenant, args.len() + 1);
             args.extend(scope.args());
@@ -76,11 +81,16 @@ fn join_keys(table: &Table, keys: &[Vec<Raw>]) -> (String, Vec<Arg>) {
         Engine::Postgres => {
             let arrays: Vec<String> = (0..columns.len()).map(|n| format!("${}::text[]", n + 1)).collect();
             let names: Vec<String> = (0..columns.len()).map(|n| format!("k{n}")).collect();
-            let on: Vec<String> = columns
-                .iter()
-                .zip(table.key_list())
-                .enumerate()
-                .map(|(n, (column, key))| format!("{key} = mw.k{n}::{}", bare(&column.declared)))
+            let on: Vec<String> = (columns.iter().enumerate())
+                .map(|(n, column)| {
+                    // A row is found by the key that it has, so `=` of the type itself is exact enough.
+                    if is_indexed_as_text(column, keys.iter().filter_map(|key| key.get(n))) {
+                        format!("t.{} = mw.k{n}::{}", ident(&column.column), bare(&column.declared))
+                    } else {
+                        let (side, cast) = table.engine.side("t", column);
+                        format!("{side} = mw.k{n}::{cast}")
+                    }
+                })
                 .collect();
             let args = (0..columns.len())
                 .map(|n| Arg::Texts(keys.iter().map(|k| k.get(n).and_then(Raw::text).map(ToOwned::to_owned)).collect()))

@@ -20,6 +20,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mendwright_core::authority::{Access, Authority};
@@ -62,6 +63,8 @@ pub struct Session {
     scans_opened: u32,
     usage: BTreeMap<String, ResourceUse>,
     columns_read: BTreeMap<String, BTreeSet<String>>,
+    /// Set by the first call that names a sensitive column, whatever comes of it.
+    sensitive_used: Arc<AtomicBool>,
     stable_reads: Vec<StableRead>,
     database_us: u64,
 }
@@ -98,6 +101,7 @@ impl Session {
             scans_opened: 0,
             usage: BTreeMap::new(),
             columns_read: BTreeMap::new(),
+            sensitive_used: Arc::default(),
             stable_reads: Vec::new(),
             database_us: 0,
         };
@@ -239,6 +243,24 @@ impl Session {
     #[must_use]
     pub fn identities(&self) -> Vec<mendwright_core::plan::header::Target> {
         self.sources.values().map(|source| source.identity.clone()).collect()
+    }
+
+    /// Whether a sensitive column was read, written, compared with, sorted by or part of a key that the
+    /// job named: from then on whatever the job says could hold a sensitive value. Set while it runs.
+    #[must_use]
+    pub fn sensitive_used(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.sensitive_used)
+    }
+
+    /// Notes that the job named these columns of a table, or a row of it by its key.
+    fn note_use<'a>(&self, table: &str, columns: impl IntoIterator<Item = &'a str>) {
+        let Some(table) = self.tables.get(table) else { return };
+        let sensitive = |name: &str| table.resolved.columns.get(name).is_some_and(|column| column.sensitive);
+        // A column that the job may not name is refused, and nothing is learned of it.
+        let used = |name: &str| sensitive(name) && (table.access.reads(name) || table.access.writes(name));
+        if table.resolved.key.iter().any(|name| sensitive(name)) || columns.into_iter().any(used) {
+            self.sensitive_used.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Why a snapshot was ended before the run was done, if one was: the application waited for it.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::connection::Arg;
-use super::super::engine::{Engine, bare, ident};
+use super::super::engine::{Engine, bare, ident, is_indexed_as_text};
 use super::super::overlay::{Place, Wanted, Written};
 use super::super::raw::Raw;
 use super::super::scope::Scope;
@@ -126,23 +126,26 @@ pub(crate) fn count_statement(
 ) -> (String, Vec<Arg>) {
     let scope = Scope::new(engine, parent, tenant, 1);
     let mut args = scope.args();
-    let declared = |physical: &str| {
-        parent.columns.values().find(|c| c.column == physical).map_or("text", |c| c.declared.as_str()).to_owned()
-    };
+    // A reference is looked for as a key is: what the parent's type cannot hold leads nowhere.
+    let of = |n: usize| wanted.iter().filter_map(move |values| values.get(n));
+    let sides: Vec<(String, String)> = (key.references.iter().enumerate())
+        .map(|(n, physical)| match parent.columns.values().find(|column| column.column == *physical) {
+            Some(column) if engine == Engine::Postgres && !is_indexed_as_text(column, of(n)) => {
+                engine.side("t", column)
+            }
+            Some(column) => (format!("t.{}", ident(physical)), bare(&column.declared)),
+            None => (format!("t.{}", ident(physical)), "text".to_owned()),
+        })
+        .collect();
     let mut any = Vec::with_capacity(wanted.len());
     for values in wanted {
-        let row: Vec<String> = key
-            .references
-            .iter()
-            .zip(values)
-            .map(|(column, raw)| {
-                args.push(Arg::Raw(raw.clone()));
-                engine.param(args.len(), bare(&declared(column)).as_ref())
-            })
-            .collect();
-        any.push(format!("({})", row.join(", ")));
+        let row = sides.iter().zip(values).map(|((_, cast), raw)| {
+            args.push(Arg::Raw(raw.clone()));
+            engine.param(args.len(), cast)
+        });
+        any.push(format!("({})", row.collect::<Vec<_>>().join(", ")));
     }
-    let own: Vec<String> = key.references.iter().map(|column| format!("t.{}", ident(column))).collect();
+    let own: Vec<&str> = sides.iter().map(|(own, _)| own.as_str()).collect();
     let count = match engine {
         Engine::Sqlite => "count(*)",
         Engine::Postgres => "count(*)::text",

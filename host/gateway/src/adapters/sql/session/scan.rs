@@ -11,14 +11,23 @@ use mendwright_core::value::Value;
 
 use super::super::computed::StableRead;
 use super::super::connection::Arg;
+use super::super::engine::ident;
+use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::super::snapshot::{PAGE_ROWS, Scan};
+use super::super::sought::Sought;
 use super::hash_row;
 use super::table::{Table, refuse};
 use super::{Session, clock};
 
 /// Values of an `is-in`, as the contract says.
 const IS_IN_MAX: usize = 1_000;
+
+/// A condition that no row meets.
+const NONE: &str = "1 = 0";
+
+/// A condition that every row meets.
+const EVERY: &str = "1 = 1";
 
 /// An open scan.
 pub(super) struct OpenScan {
@@ -184,42 +193,77 @@ fn condition(table: &Table, filter: &Filter, args: &mut Vec<Arg>) -> Result<Stri
     let wrong =
         |why: &str| refuse(RefusalKind::Invalid, Code::CallInvalid, format!("filter on `{}`: {why}", filter.column));
     let is_key = table.resolved.key.contains(&filter.column);
-    let one = |operator: &str, args: &mut Vec<Arg>| -> Result<String, Refusal> {
-        let [value] = filter.values.as_slice() else { return Err(wrong("takes exactly one value")) };
-        if value.is_null() {
-            return Err(wrong("NULL has no order"));
-        }
-        args.push(Arg::Raw(table.raw(&filter.column, column, value)?));
-        Ok(table.engine.compare("t", column, operator, args.len()))
-    };
-    let name = super::super::engine::ident(&column.column);
+    let is_null = || format!("t.{} IS NULL", ident(&column.column));
     match filter.op {
-        Comparison::IsNull => Ok(format!("t.{name} IS NULL")),
-        Comparison::Eq if filter.values.first().is_some_and(Value::is_null) => Ok(format!("t.{name} IS NULL")),
-        Comparison::Eq => one("=", args),
-        Comparison::Lt | Comparison::Le | Comparison::Gt | Comparison::Ge if !is_key => {
-            Err(wrong("ranges are for key columns"))
-        }
-        Comparison::Lt => one("<", args),
-        Comparison::Le => one("<=", args),
-        Comparison::Gt => one(">", args),
-        Comparison::Ge => one(">=", args),
+        Comparison::IsNull => Ok(is_null()),
         Comparison::IsIn => {
             if filter.values.len() > IS_IN_MAX {
                 return Err(wrong("`is-in` takes at most 1,000 values"));
             }
-            let first = args.len() + 1;
+            let mut raws = Vec::with_capacity(filter.values.len());
             for value in filter.values.iter().filter(|value| !value.is_null()) {
-                args.push(Arg::Raw(table.raw(&filter.column, column, value)?));
+                if let Sought::Stored(raw) = table.sought(&filter.column, column, value)? {
+                    raws.push(raw);
+                }
             }
-            let n = args.len() + 1 - first;
-            let listed = (n > 0).then(|| table.engine.one_of("t", column, first, n));
-            let null = filter.values.iter().any(Value::is_null).then(|| format!("t.{name} IS NULL"));
+            let first = args.len() + 1;
+            args.extend(raws.iter().cloned().map(Arg::Raw));
+            let listed = (!raws.is_empty()).then(|| table.engine.one_of("t", column, first, &raws));
+            let null = filter.values.iter().any(Value::is_null).then(is_null);
             Ok(match (listed, null) {
                 (Some(listed), Some(null)) => format!("({listed} OR {null})"),
                 (Some(only), None) | (None, Some(only)) => only,
-                (None, None) => "1 = 0".to_owned(),
+                (None, None) => NONE.to_owned(),
             })
         }
+        Comparison::Eq | Comparison::Lt | Comparison::Le | Comparison::Gt | Comparison::Ge => {
+            let is_range = filter.op != Comparison::Eq;
+            if is_range && !is_key {
+                return Err(wrong("ranges are for key columns"));
+            }
+            let [value] = filter.values.as_slice() else { return Err(wrong("takes exactly one value")) };
+            if value.is_null() {
+                return if is_range { Err(wrong("NULL has no order")) } else { Ok(is_null()) };
+            }
+            let (operator, raw) = match against(filter.op, table.sought(&filter.column, column, value)?) {
+                Against::Compare(operator, raw) => (operator, raw),
+                Against::Every => return Ok(EVERY.to_owned()),
+                Against::None => return Ok(NONE.to_owned()),
+                Against::Unordered => return Err(wrong("the value has no order with what the column can hold")),
+            };
+            args.push(Arg::Raw(raw.clone()));
+            Ok(table.engine.compare("t", column, operator, args.len(), &raw))
+        }
+    }
+}
+
+/// What a comparison with a value comes to.
+enum Against {
+    /// This operator and this value.
+    Compare(&'static str, Raw),
+    /// Every row meets it.
+    Every,
+    /// No row meets it.
+    None,
+    /// It cannot be told.
+    Unordered,
+}
+
+/// A comparison with a value that the column may not be able to hold.
+fn against(op: Comparison, sought: Sought) -> Against {
+    match (op, sought) {
+        (Comparison::Lt, Sought::Stored(raw)) => Against::Compare("<", raw),
+        (Comparison::Le, Sought::Stored(raw) | Sought::JustAbove(raw)) | (Comparison::Lt, Sought::JustAbove(raw)) => {
+            Against::Compare("<=", raw)
+        }
+        (Comparison::Ge, Sought::Stored(raw)) => Against::Compare(">=", raw),
+        (Comparison::Gt, Sought::Stored(raw) | Sought::JustAbove(raw)) | (Comparison::Ge, Sought::JustAbove(raw)) => {
+            Against::Compare(">", raw)
+        }
+        (Comparison::Lt | Comparison::Le, Sought::BelowAll) => Against::None,
+        (Comparison::Gt | Comparison::Ge, Sought::BelowAll) => Against::Every,
+        (Comparison::Lt | Comparison::Le | Comparison::Gt | Comparison::Ge, Sought::Nowhere) => Against::Unordered,
+        (Comparison::Eq | Comparison::IsIn | Comparison::IsNull, Sought::Stored(raw)) => Against::Compare("=", raw),
+        (Comparison::Eq | Comparison::IsIn | Comparison::IsNull, _) => Against::None,
     }
 }

@@ -13,6 +13,7 @@ use mendwright_core::value::Value;
 use super::super::engine::{Engine, ident};
 use super::super::overlay::Place;
 use super::super::raw::{Raw, Unwritable, from_value, to_value};
+use super::super::sought::{Sought, sought};
 
 /// A table that the run may use.
 #[derive(Clone)]
@@ -94,6 +95,12 @@ impl Table {
 
     /// The key as the database stores it.
     pub(super) fn key(&self, key: &Key) -> Result<Vec<Raw>, Refusal> {
+        self.check_key(key)?;
+        self.resolved.key_columns().zip(&key.0).map(|((name, column), value)| self.raw(name, column, value)).collect()
+    }
+
+    /// Whether it has a value for each key column.
+    fn check_key(&self, key: &Key) -> Result<(), Refusal> {
         if key.0.len() != self.resolved.key.len() {
             return Err(refuse(
                 RefusalKind::Invalid,
@@ -101,16 +108,18 @@ impl Table {
                 format!("`{}` has {} key columns, not {}", self.resolved.name, self.resolved.key.len(), key.0.len()),
             ));
         }
-        self.resolved
-            .key_columns()
-            .zip(&key.0)
-            .map(|((name, column), value)| {
-                if value.is_null() {
-                    return Err(refuse(RefusalKind::Invalid, Code::ValueKind, format!("key `{name}` cannot be NULL")));
-                }
-                self.raw(name, column, value)
-            })
-            .collect()
+        match self.resolved.key.iter().zip(&key.0).find(|(_, value)| value.is_null()) {
+            Some((name, _)) => {
+                Err(refuse(RefusalKind::Invalid, Code::ValueKind, format!("key `{name}` cannot be NULL")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A key for people, which shows no sensitive part.
+    pub(super) fn shown(&self, key: &Key) -> String {
+        let sensitive = self.resolved.key_columns().any(|(_, column)| column.sensitive);
+        if sensitive { "••••".to_owned() } else { key.to_string() }
     }
 
     /// A value as the database stores it in this column.
@@ -134,6 +143,27 @@ impl Table {
                 format!("`{place}` ({}) would not give this value back as it was written", column.declared),
             ),
         })
+    }
+
+    /// Where a value that the job looks for, and that is not NULL, stands in this column.
+    pub(super) fn sought(&self, name: &str, column: &ResolvedColumn, value: &Value) -> Result<Sought, Refusal> {
+        sought(self.engine, column, value).ok_or_else(|| {
+            let place = format!("{}.{name}", self.resolved.name);
+            refuse(RefusalKind::Invalid, Code::ValueKind, format!("`{place}` takes {}", column.kind))
+        })
+    }
+
+    /// The key as the database stores it; `None` where it cannot, so that there is no such row.
+    pub(super) fn sought_key(&self, key: &Key) -> Result<Option<Vec<Raw>>, Refusal> {
+        self.check_key(key)?;
+        let mut raws = Vec::with_capacity(key.0.len());
+        for ((name, column), value) in self.resolved.key_columns().zip(&key.0) {
+            match self.sought(name, column, value)? {
+                Sought::Stored(raw) => raws.push(raw),
+                Sought::JustAbove(_) | Sought::BelowAll | Sought::Nowhere => return Ok(None),
+            }
+        }
+        Ok(Some(raws))
     }
 
     /// A stored value as the job sees it.

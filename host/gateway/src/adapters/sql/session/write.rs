@@ -83,7 +83,7 @@ impl Session {
                 return Err(refuse(
                     RefusalKind::Conflict,
                     Code::RowExists,
-                    format!("`{}` already has row {key}, or this run changes it", table.resolved.name),
+                    format!("`{}` already has row {}, or this run changes it", table.resolved.name, table.shown(&key)),
                 ));
             }
             puts.push((key, raw.into(), Wanted::Insert { cells, reason }));
@@ -216,7 +216,8 @@ fn key_size(key: &Key) -> usize {
 }
 
 fn missing(table: &Table, key: &Key) -> Refusal {
-    refuse(RefusalKind::NotFound, Code::RowUnknown, format!("the tenant has no row {key} in `{}`", table.resolved.name))
+    let message = format!("the tenant has no row {} in `{}`", table.shown(key), table.resolved.name);
+    refuse(RefusalKind::NotFound, Code::RowUnknown, message)
 }
 
 fn distinct<'a>(table: &Table, keys: impl Iterator<Item = &'a Key>) -> Result<(), Refusal> {
@@ -226,7 +227,7 @@ fn distinct<'a>(table: &Table, keys: impl Iterator<Item = &'a Key>) -> Result<()
             return Err(refuse(
                 RefusalKind::Conflict,
                 Code::CallInvalid,
-                format!("one call names row {key} of `{}` twice", table.resolved.name),
+                format!("one call names row {} of `{}` twice", table.shown(key), table.resolved.name),
             ));
         }
     }

@@ -3,10 +3,19 @@
 //! A recording is JSON lines: a [`Header`] with every input, then one line for each call of `tables`
 //! and `table-writes`. The format is frozen: a new one is a new word in [`FORMAT`]. Answers hold data
 //! of the tenant: whoever keeps a recording keeps it as closely as the database.
+//!
+//! - here: the calls, and their playing back to the last bit;
+//! - `wishes`, [`Outcome`]: what a run came to; [`DryRun`]: both in one file;
+//! - `trial`: the same answers for another version of a component.
+
+mod dry_run;
+mod outcome;
+mod trial;
+mod wishes;
 
 use std::io::{self, BufRead, Write};
 
-use mendwright_core::change::Key;
+use mendwright_core::change::{Action, Key};
 use mendwright_core::code::Code;
 use mendwright_core::port::{
     ColumnInfo, CursorId, Future, Query, Refusal, RefusalKind, Row, RowChange, RowRemoval, Tables,
@@ -17,6 +26,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::call::Identity;
+pub use dry_run::{DRY_RUN_FORMAT, DryRun, RECORDING_BYTES_MAX, Recorded, Replayed};
+pub use outcome::{Ending, Found, Outcome};
+pub use wishes::Wish;
+use wishes::Wishes;
 
 /// The format's name, first in every recording.
 pub const FORMAT: &str = "mendwright-recording/1";
@@ -56,8 +69,11 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error("the recording cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// It is larger than [`RECORDING_BYTES_MAX`].
+    #[error("a recording has at most {RECORDING_BYTES_MAX} bytes")]
+    TooLarge,
     /// Its first line is no header of this format.
-    #[error("the file is no recording of {FORMAT}")]
+    #[error("the file is no recording of a dry run ({FORMAT})")]
     Format,
 }
 
@@ -67,7 +83,8 @@ impl ReadError {
     pub const fn code(&self) -> Code {
         match self {
             Self::Io(_) => Code::Io,
-            Self::Format => Code::ReplayDiverged,
+            Self::TooLarge => Code::RecordingTooLarge,
+            Self::Format => Code::RecordingInvalid,
         }
     }
 }
@@ -77,6 +94,7 @@ pub struct Recorder<T, W> {
     inner: T,
     writer: W,
     failed: Option<io::Error>,
+    wishes: Wishes,
 }
 
 impl<T: Tables, W: Write + Send> Recorder<T, W> {
@@ -84,21 +102,33 @@ impl<T: Tables, W: Write + Send> Recorder<T, W> {
     ///
     /// # Errors
     /// The header cannot be written.
-    pub fn new(inner: T, mut writer: W, header: &Header) -> io::Result<Self> {
-        write_line(&mut writer, header)?;
-        Ok(Self { inner, writer, failed: None })
+    pub fn new(inner: T, writer: W, header: &Header) -> io::Result<Self> {
+        let mut recorder = Self::over(inner, writer, header);
+        recorder.failed.take().map_or(Ok(recorder), Err)
+    }
+
+    /// The same, but a header that cannot be written is told at the end.
+    fn over(inner: T, mut writer: W, header: &Header) -> Self {
+        let failed = write_line(&mut writer, header).err();
+        Self { inner, writer, failed, wishes: Wishes::default() }
     }
 
     /// Ends the recording and gives back what it was made of.
     ///
     /// # Errors
     /// A line could not be written; the recording is not whole then.
-    pub fn finish(mut self) -> io::Result<(T, W)> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        self.writer.flush()?;
-        Ok((self.inner, self.writer))
+    pub fn finish(self) -> io::Result<(T, W)> {
+        let (inner, writer) = self.into_parts();
+        Ok((inner, writer?))
+    }
+
+    /// The same, with the tables whatever became of the recording.
+    fn into_parts(mut self) -> (T, io::Result<W>) {
+        let written = match self.failed {
+            Some(error) => Err(error),
+            None => self.writer.flush().map(|()| self.writer),
+        };
+        (self.inner, written)
     }
 
     fn record<A>(
@@ -233,7 +263,10 @@ impl<T: Tables, W: Write + Send + 'static> Tables for Recorder<T, W> {
     fn insert<'a>(&'a mut self, table: &'a str, rows: Vec<RowChange>) -> Future<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let arguments = arguments::changes(table, &rows);
-            let result = self.inner.insert(table, rows).await;
+            let result = self.inner.insert(table, rows.clone()).await;
+            if result.is_ok() {
+                self.wishes.change(Action::Insert, table, &rows);
+            }
             self.record("insert", &arguments, &result, unit);
             result
         })
@@ -242,7 +275,10 @@ impl<T: Tables, W: Write + Send + 'static> Tables for Recorder<T, W> {
     fn update<'a>(&'a mut self, table: &'a str, rows: Vec<RowChange>) -> Future<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let arguments = arguments::changes(table, &rows);
-            let result = self.inner.update(table, rows).await;
+            let result = self.inner.update(table, rows.clone()).await;
+            if result.is_ok() {
+                self.wishes.change(Action::Update, table, &rows);
+            }
             self.record("update", &arguments, &result, unit);
             result
         })
@@ -251,7 +287,10 @@ impl<T: Tables, W: Write + Send + 'static> Tables for Recorder<T, W> {
     fn delete<'a>(&'a mut self, table: &'a str, rows: Vec<RowRemoval>) -> Future<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let arguments = arguments::removals(table, &rows);
-            let result = self.inner.delete(table, rows).await;
+            let result = self.inner.delete(table, rows.clone()).await;
+            if result.is_ok() {
+                self.wishes.remove(table, &rows);
+            }
             self.record("delete", &arguments, &result, unit);
             result
         })
@@ -263,6 +302,7 @@ pub struct Replayer<R> {
     reader: R,
     n_calls: usize,
     diverged: Option<Refusal>,
+    wishes: Wishes,
 }
 
 impl<R: BufRead + Send> Replayer<R> {
@@ -277,7 +317,7 @@ impl<R: BufRead + Send> Replayer<R> {
         if header.format != FORMAT {
             return Err(ReadError::Format);
         }
-        Ok((header, Self { reader, n_calls: 0, diverged: None }))
+        Ok((header, Self { reader, n_calls: 0, diverged: None, wishes: Wishes::default() }))
     }
 
     /// Ends the replay.
@@ -379,14 +419,26 @@ impl<R: BufRead + Send + 'static> Tables for Replayer<R> {
     }
 
     fn insert<'a>(&'a mut self, table: &'a str, rows: Vec<RowChange>) -> Future<'a, Result<(), Refusal>> {
-        Box::pin(std::future::ready(self.play_unit("insert", &arguments::changes(table, &rows))))
+        let played = self.play_unit("insert", &arguments::changes(table, &rows));
+        if played.is_ok() {
+            self.wishes.change(Action::Insert, table, &rows);
+        }
+        Box::pin(std::future::ready(played))
     }
 
     fn update<'a>(&'a mut self, table: &'a str, rows: Vec<RowChange>) -> Future<'a, Result<(), Refusal>> {
-        Box::pin(std::future::ready(self.play_unit("update", &arguments::changes(table, &rows))))
+        let played = self.play_unit("update", &arguments::changes(table, &rows));
+        if played.is_ok() {
+            self.wishes.change(Action::Update, table, &rows);
+        }
+        Box::pin(std::future::ready(played))
     }
 
     fn delete<'a>(&'a mut self, table: &'a str, rows: Vec<RowRemoval>) -> Future<'a, Result<(), Refusal>> {
-        Box::pin(std::future::ready(self.play_unit("delete", &arguments::removals(table, &rows))))
+        let played = self.play_unit("delete", &arguments::removals(table, &rows));
+        if played.is_ok() {
+            self.wishes.remove(table, &rows);
+        }
+        Box::pin(std::future::ready(played))
     }
 }
