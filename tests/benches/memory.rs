@@ -132,6 +132,7 @@ fn request(tenant: &str) -> PlanRequest {
         only: Vec::new(),
         requested_by: "person:bench".to_owned(),
         parent: None,
+        compensates: None,
         progress: None,
     }
 }

@@ -329,6 +329,7 @@ pub(crate) fn request(job: &str, tenant: &str, params: serde_json::Value) -> Pla
         only: vec![],
         requested_by: "person:alice".to_owned(),
         parent: None,
+        compensates: None,
         progress: None,
     }
 }

@@ -159,6 +159,8 @@ codes! {
     JournalTampered = "ERR_JOURNAL_TAMPERED", Security, "A row of the journal is not the one that the host wrote.";
     JournalExpired = "ERR_JOURNAL_EXPIRED", Data, "The journal of the run was kept only for a time, and that is over.";
     RollbackConflict = "ERR_ROLLBACK_CONFLICT", Data, "Somebody changed a row since the run wrote it.";
+    CompensationRows = "ERR_COMPENSATION_ROWS", Data, "The run changed more rows than a component can be asked about.";
+    CompensationMasked = "ERR_COMPENSATION_MASKED", Security, "A row that the run changed is named by a sensitive column, which no component is told.";
     TargetDiverged = "ERR_TARGET_DIVERGED", Data, "The target lacks a write that the control store knows to be committed.";
     FenceLost = "ERR_FENCE_LOST", Security, "Another host took the run over.";
     // our own store

@@ -113,6 +113,22 @@ impl Store {
         rows.iter().map(from_row).collect()
     }
 
+    /// The compensation of this run that the target holds, or may hold: at most one is in force at a time.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn compensation_of(&self, run: RunNumber) -> Result<Option<RunRecord>> {
+        let row = sqlx::query(select(
+            "WHERE compensates = $1 AND state IN ('applying', 'verifying', 'succeeded', 'rolling_back', 'stuck', \
+             'diverged') ORDER BY number DESC LIMIT 1",
+        ))
+        .bind(run.column())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(self.failed("looking for a compensation"))?;
+        row.as_ref().map(from_row).transpose()
+    }
+
     async fn newest(&self) -> Result<Option<RunRecord>> {
         Ok(self.list(&RunFilter { limit: 1, ..RunFilter::default() }).await?.pop())
     }
@@ -152,7 +168,7 @@ mod tests {
     use mendwright_core::code::Code;
 
     use super::*;
-    use crate::testing::{NOW, new_run, opened, planned, planning};
+    use crate::testing::{NOW, new_run, opened, planned, planning, tamper};
 
     #[tokio::test]
     async fn a_run_is_found_by_number_by_the_end_of_its_id_and_as_the_last() {
@@ -206,5 +222,32 @@ mod tests {
         assert_eq!(numbers(RunFilter { limit: 2, before: Some(last), ..germany.clone() }).await, [4, 3]);
         assert_eq!(numbers(RunFilter { state: Some(State::Planned), ..germany }).await, [5]);
         assert!(numbers(RunFilter { job: Some("other".into()), ..RunFilter::default() }).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_compensation_is_in_force_from_its_apply_to_its_undo() {
+        use mendwright_core::run::Event as E;
+        let (_dir, store) = opened().await;
+        let of = planned(&store, "Germany", 1).await;
+        let mut new = new_run("Germany");
+        new.compensates = Some(of);
+        let (run, _lock) = store.create_run(new, NOW).await.unwrap();
+        assert_eq!(run.compensates, Some(of));
+        let other = planned(&store, "Germany", 1).await;
+        for state in State::ALL {
+            let digest = mendwright_core::plan::Digest::of(b"x");
+            let sql = format!("UPDATE runs SET plan_digest = '{digest}', state = '{state}' WHERE number = {}", run.number.get());
+            tamper(&store, &sql).await.unwrap();
+            // What can be undone, or is about to be written, holds it; no other state does.
+            let holds = [E::RollbackStarted, E::DivergenceFound].iter().any(|event| state.apply(*event).is_ok());
+            let in_force = (holds && state != State::RolledBack) || state == State::Diverged;
+            let found = store.compensation_of(of).await.unwrap().map(|run| run.number);
+            assert_eq!(found, in_force.then_some(run.number), "{state}");
+            assert_eq!(store.compensation_of(other).await.unwrap(), None);
+        }
+        let mut orphan = new_run("Germany");
+        orphan.compensates = Some(RunNumber::new(99));
+        assert_eq!(store.create_run(orphan, NOW).await.unwrap_err().code(), Code::RunUnknown);
+        assert!(tamper(&store, "UPDATE runs SET compensates = number").await.is_err());
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 type Statements = &'static [&'static str];
 
 /// Every step; its number is its place, from 1.
-pub(crate) const STEPS: &[Statements] = &[FIRST];
+pub(crate) const STEPS: &[Statements] = &[FIRST, COMPENSATIONS];
 
 const FIRST: Statements = &[
     "CREATE TABLE counters (
@@ -90,6 +90,12 @@ const FIRST: Statements = &[
         line TEXT NOT NULL,
         PRIMARY KEY (run, seq)
     )",
+];
+
+/// A run can take another one back in the job's own way.
+const COMPENSATIONS: Statements = &[
+    "ALTER TABLE runs ADD COLUMN compensates BIGINT REFERENCES runs (number) CHECK (compensates < number)",
+    "CREATE INDEX runs_by_compensates ON runs (compensates)",
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (

@@ -67,6 +67,8 @@ pub struct NewRun {
     pub frozen_seed: String,
     /// For `plan --again`: the run that this one repeats.
     pub parent: Option<RunNumber>,
+    /// The applied run that this one takes back in the job's own way.
+    pub compensates: Option<RunNumber>,
 }
 
 /// Why a run is where it is.
@@ -109,6 +111,8 @@ pub struct RunRecord {
     pub frozen_seed: String,
     /// The run that this one repeats.
     pub parent: Option<RunNumber>,
+    /// The applied run that this one takes back in the job's own way.
+    pub compensates: Option<RunNumber>,
     /// What people approve; absent while there is no plan.
     pub plan_digest: Option<Digest>,
     /// How often somebody began to apply it or to roll it back, or took that over: the fencing token.
@@ -126,8 +130,8 @@ pub struct RunRecord {
 }
 
 const SELECT: &str = "SELECT number, id, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
-     requested_by, environment, params, frozen_now_us, frozen_seed, parent, plan_digest, attempt, undo_generation, \
-     outcome_code, outcome_message, expires_at_us, applied_at_us, undo_until_us FROM runs";
+     requested_by, environment, params, frozen_now_us, frozen_seed, parent, compensates, plan_digest, attempt, \
+     undo_generation, outcome_code, outcome_message, expires_at_us, applied_at_us, undo_until_us FROM runs";
 
 /// All columns of runs, and then `rest`.
 pub(crate) fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
@@ -150,6 +154,7 @@ struct RunRow {
     frozen_now_us: i64,
     frozen_seed: String,
     parent: Option<i64>,
+    compensates: Option<i64>,
     plan_digest: Option<String>,
     attempt: i64,
     undo_generation: i64,
@@ -177,6 +182,7 @@ impl RunRow {
             frozen_now_us: row.try_get("frozen_now_us")?,
             frozen_seed: row.try_get("frozen_seed")?,
             parent: row.try_get("parent")?,
+            compensates: row.try_get("compensates")?,
             plan_digest: row.try_get("plan_digest")?,
             attempt: row.try_get("attempt")?,
             undo_generation: row.try_get("undo_generation")?,
@@ -209,6 +215,7 @@ impl TryFrom<RunRow> for RunRecord {
             frozen_now_us,
             frozen_seed,
             parent,
+            compensates,
             plan_digest,
             attempt,
             undo_generation,
@@ -237,6 +244,7 @@ impl TryFrom<RunRow> for RunRecord {
             frozen_now_us,
             frozen_seed,
             parent: parent.map(|parent| count("parent", parent).map(RunNumber)).transpose()?,
+            compensates: compensates.map(|of| count("compensates", of).map(RunNumber)).transpose()?,
             plan_digest: plan_digest
                 .map(|digest| digest.parse().map_err(|e| nonsense("plan_digest", &e)))
                 .transpose()?,
@@ -273,11 +281,11 @@ impl Store {
     /// else can see it.
     ///
     /// # Errors
-    /// [`Error::RunUnknown`] where the parent does not exist.
+    /// [`Error::RunUnknown`] where the parent, or what it compensates, does not exist.
     pub async fn create_run(&self, new: NewRun, now_us: i64) -> Result<(RunRecord, RunLock)> {
         let failed = self.failed("beginning a run");
-        if let Some(parent) = new.parent {
-            self.run(parent).await?;
+        for earlier in new.parent.into_iter().chain(new.compensates) {
+            self.run(earlier).await?;
         }
         let mut writer = self.writer().await;
         let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
@@ -291,8 +299,8 @@ impl Store {
         let lock = lock::take(self.path(), number)?.ok_or(Error::Locked { run: number })?;
         sqlx::query(
             "INSERT INTO runs (number, id, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
-             requested_by, environment, params, frozen_now_us, frozen_seed, parent, attempt, undo_generation) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, 0, 0)",
+             requested_by, environment, params, frozen_now_us, frozen_seed, parent, compensates, attempt, \
+             undo_generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0)",
         )
         .bind(number.column())
         .bind(new.id.to_string())
@@ -307,6 +315,7 @@ impl Store {
         .bind(new.frozen_now_us)
         .bind(new.frozen_seed)
         .bind(new.parent.map(RunNumber::column))
+        .bind(new.compensates.map(RunNumber::column))
         .execute(&mut *tx)
         .await
         .map_err(failed)?;

@@ -43,6 +43,7 @@ pub(crate) fn new_run(tenant: &str) -> NewRun {
         frozen_now_us: NOW,
         frozen_seed: "5f1d9ab2c47e0388".into(),
         parent: None,
+        compensates: None,
     }
 }
 
@@ -96,6 +97,7 @@ pub(crate) fn header(run: &RunRecord, changes: &[BoundChange]) -> Header {
         outcome: Outcome { level: Level::Assisted, approvals_needed: 1 },
         independent: true,
         only: vec![],
+        compensates: None,
         stable_reads: [].into(),
         changes_count: changes.len().to_string(),
         changes_root: Digest(root(changes)),
@@ -127,6 +129,7 @@ pub(crate) fn document(run: &RunRecord, header: &Header) -> Document {
         expires_at: "2025-11-20T11:12:09.000000Z".into(),
         environment: run.environment.clone(),
         requested_by: run.requested_by.clone(),
+        compensation: None,
         header: header.clone(),
         because: vec![],
         resources: vec![resource("invoices", &header.changes_count), resource("invoice_lines", "0")],

@@ -67,6 +67,10 @@ impl Tally {
     }
 }
 
+fn numbered(run: Option<u64>) -> String {
+    run.map_or_else(String::new, |run| run.to_string())
+}
+
 /// What run, header and document say differently of the same thing, if anything.
 pub(crate) fn disagreement(run: &RunRecord, header: &Header, document: &Document) -> Option<String> {
     let pairs = [
@@ -79,6 +83,8 @@ pub(crate) fn disagreement(run: &RunRecord, header: &Header, document: &Document
         ("run's number", document.number.to_string(), run.number.get().to_string()),
         ("environment", document.environment.clone(), run.environment.clone()),
         ("requester", document.requested_by.clone(), run.requested_by.clone()),
+        ("compensated run", numbered(document.compensation.map(|of| of.of)), numbered(run.compensates.map(RunNumber::get))),
+        ("compensated plan", header.compensates.is_some().to_string(), run.compensates.is_some().to_string()),
         ("document's digest", document.digest.to_string(), header.digest().to_string()),
     ];
     if let Some((what, _, _)) = pairs.iter().find(|(_, a, b)| a != b) {

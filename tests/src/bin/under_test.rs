@@ -58,6 +58,7 @@ async fn act(arguments: &[&str]) -> Result<(), String> {
                 only: vec![],
                 requested_by: "person:alice".to_owned(),
                 parent: None,
+                compensates: None,
                 progress: None,
             };
             host.plan(request).await.map(drop).map_err(|problem| format!("{problem:?}"))

@@ -39,6 +39,9 @@ pub struct Document {
     pub environment: String,
     /// Who asked for it: `person:alice`.
     pub requested_by: String,
+    /// Of a compensation: the number of the run that it takes back, and what the job said to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<CompensationRecord>,
     /// Everything the digest covers besides the changes.
     pub header: Header,
     /// Why the level is what it is.
@@ -58,6 +61,25 @@ pub struct Document {
     /// The changes, in the plan's order; absent where they are listed apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangeRecord>,
+}
+
+/// What a job answered when it was asked how to take a run back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CompensationAnswer {
+    /// Nothing of its own: the host restores the journal.
+    Restore,
+    /// The changes of this plan.
+    Proposed,
+}
+
+/// Whose compensation a plan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompensationRecord {
+    /// The number of the run that was applied.
+    pub of: u64,
+    /// What the job said.
+    pub answer: CompensationAnswer,
 }
 
 /// What a plan does to one resource.

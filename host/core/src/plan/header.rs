@@ -132,6 +132,15 @@ pub struct Outcome {
     pub approvals_needed: u32,
 }
 
+/// The applied plan that a plan takes back in the job's own way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compensates {
+    /// The run that was applied: `run_018f…`.
+    pub run: String,
+    /// The digest of its plan, and so the rows that the component is asked about.
+    pub plan: Digest,
+}
+
 /// Everything besides the changes that an approval covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -162,6 +171,9 @@ pub struct Header {
     pub independent: bool,
     /// `resource/key` of the changes that `--only` kept; empty for all.
     pub only: Vec<String>,
+    /// Of a compensation: what it takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<Compensates>,
     /// Resources of which every row read must still be the same in the flush.
     pub stable_reads: Vec<String>,
     /// How many changes.
@@ -210,6 +222,7 @@ mod tests {
             outcome: Outcome { level: Level::Assisted, approvals_needed: 1 },
             independent: true,
             only: vec![],
+            compensates: None,
             stable_reads: vec![],
             changes_count: "6".into(),
             changes_root: Digest([5; 32]),
@@ -250,7 +263,12 @@ mod tests {
             changed += 1;
         }
         assert_eq!(changed, 15);
-        // It stands in a header only where it is true.
+        // These stand in a header only where they say something.
         assert_ne!(Header { params_masked: true, ..original.clone() }.digest(), original.digest());
+        let of = |run: &str, plan| Some(Compensates { run: run.into(), plan: Digest([plan; 32]) });
+        let digests = [None, of("run_1", 1), of("run_2", 1), of("run_1", 2)]
+            .map(|compensates| Header { compensates, ..original.clone() }.digest());
+        assert_eq!(digests.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        assert_eq!(digests[0], original.digest());
     }
 }

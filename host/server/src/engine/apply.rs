@@ -72,6 +72,7 @@ impl Host {
         let _lock = self.lock(number)?;
         let run = self.store.run(number).await.map_err(problem::store)?;
         let plan = self.may_apply(&run, digest_prefix).await?;
+        let _origin = self.hold_origin(&run).await?;
         let step = Step::new(State::Planned, Event::ApplyStarted, time::now_us()).note("confirmed by a person");
         self.store.step(number, step).await.map_err(problem::store)?;
         let run = self.store.run(number).await.map_err(problem::store)?;
@@ -159,7 +160,7 @@ impl Host {
         self.same_job(&manifest, plan).map_err(refused)?;
         let size = batched::size(&manifest);
         let ready = self.ready(manifest, &run.tenant).await.map_err(refused)?;
-        let mut execution = self.execute(&ready, run, Export::Apply, None).await.map_err(|stopped| {
+        let mut execution = self.compute(&ready, run, Export::Apply, None, None).await.map_err(|stopped| {
             let code = stopped.problem.code;
             let event = if matches!(code, Code::JobFailed | Code::JobTrapped) {
                 Event::ExecutionFailed
@@ -327,6 +328,7 @@ fn same_header(planned: &Header, now: &Header) -> Result<(), Problem> {
         ("the frozen time or seed", planned.frozen == now.frozen),
         ("whether each change stands alone", planned.independent == now.independent),
         ("which rows must stay as they were read", planned.stable_reads == now.stable_reads),
+        ("the run that it takes back", planned.compensates == now.compensates),
         ("the tenant", planned.tenant == now.tenant),
     ];
     if let Some((what, _)) = pairs.into_iter().find(|(_, same)| !same) {

@@ -86,7 +86,7 @@ impl Host {
         self.same_job(&manifest, plan).map_err(broken)?;
         let size = size(&manifest).unwrap_or(usize::MAX);
         let ready = self.ready(manifest, &run.tenant).await.map_err(broken)?;
-        let mut execution = self.execute(&ready, run, Export::Apply, None).await.map_err(|stopped| {
+        let mut execution = self.compute(&ready, run, Export::Apply, None, None).await.map_err(|stopped| {
             if may_work_later(stopped.problem.code) { Ended::waits(stopped.problem) } else { broken(stopped.problem) }
         })?;
         let id = run.id.to_string();

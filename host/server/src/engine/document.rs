@@ -7,13 +7,15 @@ use mendwright_core::change::Action;
 use mendwright_core::commitment::Bound;
 use mendwright_core::plan::Masking;
 use mendwright_core::plan::document::{
-    Cell, Document, FORMAT_VERSION, FindingRecord, NetRecord, Rehearsal, ResourceSummary,
+    Cell, CompensationAnswer, CompensationRecord, Document, FORMAT_VERSION, FindingRecord, NetRecord, Rehearsal,
+    ResourceSummary,
 };
 use mendwright_core::plan::stats::ResourceStats;
 use mendwright_core::port::Finding;
 use mendwright_core::value::Value;
 use mendwright_gateway::Computed;
 use mendwright_gateway::repair::Rehearsed;
+use mendwright_sandbox::Compensation;
 use mendwright_store::RunRecord;
 
 use super::execute::Execution;
@@ -61,6 +63,7 @@ pub(super) fn build(parts: &Parts<'_>) -> Document {
         expires_at: rfc3339(*expires_at_us),
         environment: run.environment.clone(),
         requested_by: run.requested_by.clone(),
+        compensation: compensation(run, execution),
         header: plan.header.clone(),
         because: plan.because.clone(),
         resources: resources(parts),
@@ -77,6 +80,15 @@ pub(super) fn build(parts: &Parts<'_>) -> Document {
             .collect(),
         changes: Vec::new(),
     }
+}
+
+fn compensation(run: &RunRecord, execution: &Execution) -> Option<CompensationRecord> {
+    let (of, said) = run.compensates.zip(execution.compensation)?;
+    let answer = match said {
+        Compensation::Restore => CompensationAnswer::Restore,
+        Compensation::Proposed => CompensationAnswer::Proposed,
+    };
+    Some(CompensationRecord { of: of.get(), answer })
 }
 
 fn resources(parts: &Parts<'_>) -> Vec<ResourceSummary> {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mendwright_core::budget::{Meter, Metric};
 use mendwright_core::commitment::Salt;
 use mendwright_core::plan::Masking;
+use mendwright_core::plan::header::Compensates;
 use mendwright_core::port::{Check, Finding};
 use mendwright_gateway::{Computed, Session};
-use mendwright_sandbox::{Answer, Call, Export, Identity};
+use mendwright_sandbox::{Answer, Call, Compensation, Export, Identity};
 use mendwright_store::{LogLine, RunRecord};
 
 use super::job::Ready;
@@ -22,6 +23,10 @@ use crate::view::problem::Problem;
 pub(super) struct Execution {
     pub(super) computed: Computed,
     pub(super) summary: String,
+    /// What the job answered where it was asked for a compensation.
+    pub(super) compensation: Option<Compensation>,
+    /// What that would take back.
+    pub(super) compensates: Option<Compensates>,
     pub(super) findings: Vec<Finding>,
     pub(super) checks: Vec<Check>,
     pub(super) log: Vec<LogLine>,
@@ -96,9 +101,9 @@ impl Host {
         };
         let log = finished.log.into_iter().map(|line| LogLine { level: line.level, text: line.message });
         let log: Vec<LogLine> = log.collect();
-        let summary = match finished.result {
-            Ok(Answer::Summary(summary)) => summary,
-            Ok(Answer::Compensation(_)) => String::new(),
+        let (summary, compensation) = match finished.result {
+            Ok(Answer::Summary(summary)) => (summary, None),
+            Ok(Answer::Compensation(said)) => (String::new(), Some(said)),
             Err(ended) => {
                 let why = finished.tables.ended();
                 finished.tables.close().await;
@@ -117,6 +122,8 @@ impl Host {
             words_masked: used.load(Ordering::Relaxed),
             computed,
             summary,
+            compensation,
+            compensates: None,
             findings: finished.findings,
             checks: finished.checks,
             log,

@@ -7,12 +7,14 @@
 //! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
-//!   `batched`: an apply in several transactions; `record`: a dry run written down;
+//!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
+//!   job says to its being undone;
 //! - `recover`: what a dead process left.
 
 mod apply;
 mod batched;
 mod bind;
+mod compensate;
 mod document;
 mod execute;
 mod job;

@@ -46,6 +46,8 @@ pub struct PlanRequest {
     pub requested_by: String,
     /// The run that this one repeats.
     pub parent: Option<RunNumber>,
+    /// The applied run that the job is asked to take back in its own way.
+    pub compensates: Option<RunNumber>,
     /// Told how far the job is.
     pub progress: Option<Progress>,
 }
@@ -73,6 +75,9 @@ impl Host {
         if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
             return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
         }
+        if let Some(of) = request.compensates {
+            self.origin(of, None).await?;
+        }
         let now_us = time::now_us();
         let bytes = random::<18>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
         let (seed, id) = bytes.split_at(8);
@@ -87,6 +92,7 @@ impl Host {
             frozen_now_us: now_us,
             frozen_seed: hex::encode(seed),
             parent: request.parent,
+            compensates: request.compensates,
         };
         let (run, _lock) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
         match self.plan_run(&run, manifest, &request, slot).await {
@@ -129,7 +135,7 @@ impl Host {
         slot: Option<&Slot>,
     ) -> Result<(), Stopped> {
         let ready = self.ready(manifest, &run.tenant).await?;
-        let mut execution = self.execute_into(&ready, run, Export::DryRun, request.progress.clone(), slot).await?;
+        let mut execution = self.compute(&ready, run, Export::DryRun, request.progress.clone(), slot).await?;
         let log = execution.log.clone();
         let with_log = |problem: Problem| Stopped { problem, log: log.clone() };
         let salt = Salt::new(random().map_err(|error| Problem::new(Code::Io, error.to_string()))?);
@@ -208,6 +214,7 @@ impl Host {
             outcome: Outcome { level, approvals_needed: u32::from(level == Level::Assisted) },
             independent: ready.manifest.apply.changes == Changes::Independent,
             only,
+            compensates: execution.compensates.clone(),
             stable_reads,
             changes_count: binder.len().to_string(),
             changes_root: Digest(bound::root(binder.changes())),

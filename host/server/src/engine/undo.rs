@@ -1,21 +1,18 @@
 //! Reading back what was applied, and undoing it.
 
 use mendwright_core::code::Code;
-use mendwright_core::plan::BoundChange;
 use mendwright_core::port::{Check, Finding};
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{self, Fate, Undo, Verified};
-use mendwright_sandbox::{Export, Planned};
+use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::apply::confirm;
+use super::compensate::{PLANNED_MAX, row};
 use super::{Host, problem, time};
 use crate::view::problem::Problem;
-
-/// Rows that the contract lets a component verify.
-const PLANNED_MAX: u32 = 10_000;
 
 /// What reading a run back came to.
 pub struct VerifiedRun {
@@ -76,14 +73,8 @@ impl Host {
         }
         let changes = self.store.changes(run.number, &ChangeFilter::default(), 0, PLANNED_MAX).await;
         let changes = changes.map_err(problem::store)?;
-        let name_of = |resource: &str| {
-            ready.authority.tables().find(|(_, access)| access.resource() == resource).map(|(name, _)| name.to_owned())
-        };
-        let planned = |change: &BoundChange| {
-            let key: Option<Vec<_>> = change.key.iter().map(|bound| bound.shown().cloned()).collect();
-            Some(Planned { table: name_of(&change.resource)?, key: mendwright_core::change::Key(key?) })
-        };
-        let planned = changes.iter().filter_map(|stored| planned(&stored.change)).collect();
+        // A report on the others is better than none.
+        let planned = changes.iter().filter_map(|stored| row(&ready.authority, &stored.change).ok()).collect();
         let execution = self.execute(&ready, run, Export::Verify(planned), None).await;
         execution.map_err(|stopped| stopped.problem)
     }

@@ -116,7 +116,9 @@ impl Exit {
             | C::BudgetFindings
             | C::BudgetCursors
             | C::BudgetHostCalls
-            | C::BudgetHostcallBytes => Self::Denied,
+            | C::BudgetHostcallBytes
+            | C::CompensationRows
+            | C::CompensationMasked => Self::Denied,
             C::ConfirmMissing | C::RollbackConflict => Self::WaitsForPeople,
             C::PlanDrifted | C::ReadsDrifted | C::ReplayDiverged => Self::Drifted,
             // The host undid by itself what it could not verify.

@@ -20,6 +20,8 @@ pub struct RunRow {
     pub job: String,
     /// The job's version.
     pub version: String,
+    /// The run that it takes back in the job's own way.
+    pub compensates: Option<u64>,
     /// Whose data.
     pub tenant: String,
     /// RFC 3339: when it was asked for.
@@ -55,7 +57,7 @@ pub fn run_list(look: Look, rows: &[RunRow], now: &str) -> String {
         grid.row(vec![
             Item::inked(format!("#{}", row.number), Ink::Bold),
             Item::inked(state_words(row.state), ink(row.state)),
-            Item::new(format!("{} {}", safe(&row.job), safe(&row.version))),
+            Item::new(format!("{} {}{}", safe(&row.job), safe(&row.version), takes_back(row.compensates))),
             Item::new(safe(&row.tenant)),
             amount(|c| c.0),
             amount(|c| c.1),
@@ -65,6 +67,10 @@ pub fn run_list(look: Look, rows: &[RunRow], now: &str) -> String {
         ]);
     }
     grid.render(look, false)
+}
+
+fn takes_back(run: Option<u64>) -> String {
+    run.map_or_else(String::new, |run| format!(" takes back #{run}"))
 }
 
 /// The head of `run show`.
@@ -96,6 +102,8 @@ pub struct RunHead {
     pub expires_at: String,
     /// RFC 3339: until when it can be undone; empty where there is nothing to undo.
     pub undo_until: String,
+    /// The run that it takes back in the job's own way.
+    pub compensates: Option<u64>,
     /// RFC 3339: now.
     pub now: String,
     /// What happened, the oldest first.
@@ -148,6 +156,9 @@ pub fn run_show(look: Look, head: &RunHead) -> String {
     ];
     out.push_str(&look.parts("job", &job, " · "));
     out.push_str(&look.parts("run", &[safe(&head.id)], ""));
+    if let Some(run) = head.compensates {
+        out.push_str(&look.parts("takes back", &[format!("#{run}, in the job's own way")], ""));
+    }
     if let Some(level) = head.level {
         out.push_str(&look.parts("level", &[level.to_string()], ""));
     }
@@ -224,6 +235,7 @@ mod tests {
             state,
             job: "reconcile_invoices".into(),
             version: "1.0.0".into(),
+            compensates: (number == 998).then_some(7),
             tenant: tenant.into(),
             created_at: at.into(),
             changes,
@@ -264,6 +276,7 @@ mod tests {
             requested_by: "person:alice".into(),
             expires_at: "2026-11-20T11:12:09Z".into(),
             undo_until: String::new(),
+            compensates: None,
             now: "2026-11-20T03:30:00Z".into(),
             timeline: vec![
                 event("03:12:09", "dry run started", "person:alice", ""),
@@ -281,6 +294,7 @@ mod tests {
             message: "journal row 3 of #1042 does not carry this host's MAC".into(),
             expires_at: String::new(),
             undo_until: "2026-12-20T03:12:09Z".into(),
+            compensates: Some(998),
             ..head(State::Stuck)
         };
         assert_snapshot!("stuck", run_show(Look::PLAIN, &stuck));

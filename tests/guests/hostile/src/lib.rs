@@ -6,6 +6,7 @@
 mod ambient;
 mod bindings;
 mod changes;
+mod compensation;
 mod floods;
 mod mixed;
 mod names;
@@ -92,7 +93,10 @@ struct Hostile;
 
 impl Hostile {
     fn run(applying: bool) -> Outcome {
-        let params = Params::read();
+        Self::attack(applying, Params::read())
+    }
+
+    fn attack(applying: bool, params: Params) -> Outcome {
         let name = params.text("attack", "none");
         match attack(&name) {
             Some(attack) => attack(&Run { applying, params }),
@@ -110,13 +114,8 @@ impl Guest for Hostile {
         Self::run(true)
     }
 
-    fn rollback(_changes: Vec<Planned>) -> Result<Compensation, Failure> {
-        // Changes proposed here are planned like any other, so the attacks work here too.
-        let proposed = Params::read().text("compensation", "restore") == "proposed";
-        if !proposed {
-            return Ok(Compensation::Restore);
-        }
-        Self::run(false).map(|_| Compensation::Proposed)
+    fn rollback(changes: Vec<Planned>) -> Result<Compensation, Failure> {
+        compensation::answer(&changes)
     }
 
     fn verify(changes: Vec<Planned>) -> Outcome {

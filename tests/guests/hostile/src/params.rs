@@ -16,6 +16,11 @@ impl Params {
         Self(serde_json::from_str(&run::params()).unwrap_or(Json::Null))
     }
 
+    /// The parameters that stand under this name; all of them where nothing does.
+    pub(crate) fn within(self, name: &str) -> Self {
+        Self(self.0.get(name).cloned().unwrap_or(self.0))
+    }
+
     pub(crate) fn text(&self, name: &str, default: &str) -> String {
         self.0.get(name).and_then(Json::as_str).unwrap_or(default).to_owned()
     }

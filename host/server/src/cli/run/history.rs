@@ -1,7 +1,7 @@
 //! What a run is and was, and what can be typed next because of it.
 
 use mendwright_core::run::{Event, State};
-use mendwright_store::{RunEvent, RunRecord};
+use mendwright_store::{RunEvent, RunNumber, RunRecord};
 
 use super::rfc3339_or_empty;
 use crate::engine::rfc3339;
@@ -10,13 +10,22 @@ use crate::view::run::{RunHead, TimelineEvent};
 use mendwright_core::level::Level;
 
 /// The head of `run show`.
-pub(super) fn head(run: &RunRecord, events: &[RunEvent], level: Option<Level>, now_us: i64) -> RunHead {
+pub(super) fn head(
+    run: &RunRecord,
+    events: &[RunEvent],
+    compensation: Option<&RunRecord>,
+    level: Option<Level>,
+    now_us: i64,
+) -> RunHead {
     let asked = TimelineEvent {
         at: rfc3339(run.created_at_us),
         what: "planning".to_owned(),
         by: run.requested_by.clone(),
         detail: run.parent.map_or(String::new(), |parent| format!("{parent} again")),
     };
+    let mut timeline: Vec<TimelineEvent> = std::iter::once(asked).chain(events.iter().map(happened)).collect();
+    timeline.extend(compensation.map(compensated));
+    timeline.sort_by(|a, b| a.at.cmp(&b.at));
     let waits = run.state == State::Planned;
     RunHead {
         number: run.number.get(),
@@ -33,8 +42,20 @@ pub(super) fn head(run: &RunRecord, events: &[RunEvent], level: Option<Level>, n
         expires_at: if waits { rfc3339_or_empty(run.expires_at_us) } else { String::new() },
         undo_until: rfc3339_or_empty(run.undo_until_us),
         now: rfc3339(now_us),
-        timeline: std::iter::once(asked).chain(events.iter().map(happened)).collect(),
+        compensates: run.compensates.map(RunNumber::get),
+        timeline,
         next: Vec::new(),
+    }
+}
+
+/// What stands in the history of a run that another one takes back.
+fn compensated(by: &RunRecord) -> TimelineEvent {
+    let number = by.number;
+    TimelineEvent {
+        at: rfc3339(by.applied_at_us.unwrap_or(by.updated_at_us)),
+        what: "compensated".to_owned(),
+        by: by.requested_by.clone(),
+        detail: if by.state == State::Succeeded { format!("by {number}") } else { format!("by {number}, {}", by.state) },
     }
 }
 

@@ -1,6 +1,7 @@
 //! `mendwright run …`: one noun, the run.
 
 pub(super) mod apply;
+mod compensate;
 mod history;
 mod list;
 mod loaded;

@@ -76,7 +76,16 @@ pub(in crate::cli) fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let host = context.host().await?;
     let request = match &args.again {
-        Some(reference) => again(context, &host, reference, args.only).await?,
+        Some(reference) => {
+            let request = again(context, &host, reference, args.only).await?;
+            if request.compensates.is_some() && args.ending.record.is_some() {
+                // A recording is of a dry run, and replays one.
+                let message = format!("{reference} is a compensation, and no recording holds one");
+                return Err(Problem::new(Code::RunState, message)
+                    .next(format!("mendwright run plan --again {reference}"), "plans it again, unrecorded"));
+            }
+            request
+        }
         None => {
             let (Some(job), Some(tenant)) = (args.job, args.tenant) else {
                 return Err(Problem::new(Code::Internal, "the command line was accepted without a job"));
@@ -96,14 +105,14 @@ pub(in crate::cli) fn request(
     params: Value,
     only: Vec<String>,
 ) -> PlanRequest {
-    PlanRequest { job, tenant, params, only, requested_by: context.person(), parent: None, progress: None }
+    PlanRequest { job, tenant, params, only, requested_by: context.person(), parent: None, compensates: None, progress: None }
 }
 
 /// What an earlier run was asked for.
 async fn again(context: &Context, host: &Host, reference: &str, only: Vec<String>) -> Result<PlanRequest, Problem> {
     let before = context.find(host.store(), reference).await?;
     let request = request(context, before.job_name, before.tenant, before.params, only);
-    Ok(PlanRequest { parent: Some(before.number), ..request })
+    Ok(PlanRequest { parent: Some(before.number), compensates: before.compensates, ..request })
 }
 
 /// The parameters: those of the file, with those typed over them.
@@ -170,7 +179,7 @@ pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: Pl
     Ok(if has_changes && ending.detailed_exitcode { Exit::Changes } else { Exit::of_state(run.state) })
 }
 
-fn show(context: &Context, config: &Config, run: &RunRecord, loaded: Loaded, now: &str, full: bool) {
+pub(super) fn show(context: &Context, config: &Config, run: &RunRecord, loaded: Loaded, now: &str, full: bool) {
     let Loaded { mut document, changes } = loaded;
     if context.out.is_json() {
         document.changes = changes;

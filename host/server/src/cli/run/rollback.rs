@@ -12,7 +12,7 @@ use mendwright_gateway::repair::{Fate, Undo};
 use mendwright_store::RunRecord;
 use serde::Serialize;
 
-use super::{history, sql};
+use super::{compensate, history, sql};
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
@@ -25,6 +25,14 @@ use crate::view::problem::{Exit, Problem};
 use crate::view::undo::{UndoCell, UndoPreview, UndoRow, undo, undo_confirm};
 
 /// Undo what a run did; rows that somebody changed since stay as they are.
+///
+/// The host restores the rows from its journal; the job is not asked and not needed. That is the way back
+/// wherever the rows themselves are what was wrong, and it works on whatever did not change since.
+///
+/// With --compensate the job that made the changes is asked for a way back of its own: where restoring the
+/// rows would not take back what they led to (a booking that is reversed by another booking, a document
+/// that was sent and needs a correction), or where rows changed since. What it proposes is a plan like any
+/// other, to be read and applied with `mendwright run apply`, and undone like any other.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run: 1042, the end of its id, or @last.
@@ -38,6 +46,9 @@ pub struct Args {
     /// The way back as plain SQL, for a person to run by hand. Sensitive values are left out.
     #[arg(long, conflicts_with_all = ["confirm", "preview"])]
     sql: bool,
+    /// Ask the job for a way back of its own, and show it as a plan. Nothing is changed.
+    #[arg(long, conflicts_with_all = ["confirm", "preview", "sql"])]
+    compensate: bool,
     /// Every row, and every value at its full length.
     #[arg(long)]
     full: bool,
@@ -95,6 +106,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     }
     let host = context.host().await?;
     let run = context.find(host.store(), &args.run).await?;
+    if args.compensate {
+        return compensate::run(context, &host, run, args.full).await;
+    }
     let confirmed = match args.confirm {
         Some(digits) => digits,
         None => {
@@ -111,7 +125,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
 }
 
 /// Shows what an undo would do, and asks for the beginning of its digest unless only a look was wanted.
-async fn look(
+pub(super) async fn look(
     context: &Context,
     host: &Host,
     run: &RunRecord,
@@ -123,6 +137,9 @@ async fn look(
     drop(progress);
     let (run, found) = found?;
     let number = run.number.get();
+    if let Some(by) = host.store().compensation_of(run.number).await.map_err(problem::store)? {
+        context.out.note(&format!("{} is compensated by {}: to take that back, undo {}", run.number, by.number, by.number));
+    }
     let again = format!("mendwright undo {number}");
     let confirm = Next::new(format!("{again} --confirm {}", short(&found.digest)), "restores exactly this");
     if context.out.is_json() && (only_preview || !context.out.can_ask()) {

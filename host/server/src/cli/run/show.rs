@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use mendwright_core::code::Code;
 use mendwright_core::port::LogLevel;
 use mendwright_core::text::escape;
-use mendwright_store::{RunRecord, Store};
+use mendwright_store::{RunNumber, RunRecord, Store};
 use serde::Serialize;
 
 use super::loaded::{Keys, Loaded, Pages, Wanted, job_summary, load};
@@ -66,6 +66,7 @@ struct Record<'a> {
     requested_by: &'a str,
     created_at: String,
     undo_until: String,
+    compensates: Option<u64>,
     code: Option<Code>,
     message: Option<&'a str>,
 }
@@ -109,7 +110,8 @@ async fn whole(context: &Context, config: &Config, store: &Store, run: &RunRecor
     let now_us = time::now_us();
     let now = rfc3339(now_us);
     let level = document.header.outcome.level;
-    let head = history::head(run, &events, Some(level), now_us);
+    let compensation = store.compensation_of(run.number).await.map_err(problem::store)?;
+    let head = history::head(run, &events, compensation.as_ref(), Some(level), now_us);
     context.out.result(&format!("{}\n", run_show(context.out.look, &head)));
     let summary = job_summary(config, &run.job_name);
     let next = history::next(run, now_us);
@@ -134,6 +136,7 @@ async fn without_plan(context: &Context, store: &Store, run: &RunRecord, is_json
             requested_by: &run.requested_by,
             created_at: rfc3339(run.created_at_us),
             undo_until: rfc3339_or_empty(run.undo_until_us),
+            compensates: run.compensates.map(RunNumber::get),
             code: run.outcome.as_ref().map(|outcome| outcome.code),
             message: run.outcome.as_ref().map(|outcome| outcome.message.as_str()),
         });
@@ -141,7 +144,7 @@ async fn without_plan(context: &Context, store: &Store, run: &RunRecord, is_json
     }
     let events = store.events(run.number).await.map_err(problem::store)?;
     let now_us = time::now_us();
-    let mut head = history::head(run, &events, None, now_us);
+    let mut head = history::head(run, &events, None, None, now_us);
     head.next = history::next(run, now_us);
     context.out.result(&run_show(context.out.look, &head));
     Ok(())

@@ -18,8 +18,11 @@ pub(super) fn head(look: Look, plan: &Plan<'_>) -> String {
     );
     let mut out = look.apart((Ink::Bold, &title), (Ink::Bold, &format!("run #{}", document.number)));
     out.push('\n');
-    if !plan.job_summary.is_empty() {
-        out.push_str(&lines(look, plan.job_summary));
+    match &document.compensation {
+        // What the job repairs is not what it does here.
+        Some(compensation) => out.push_str(&lines(look, &format!("Takes back #{} in the job's own way.", compensation.of))),
+        None if !plan.job_summary.is_empty() => out.push_str(&lines(look, plan.job_summary)),
+        None => {}
     }
     out.push_str(&lines(look, &read(plan)));
     out
