@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod batched;
+mod compensation;
 mod concurrency;
 mod crash;
 mod direct;

@@ -16,7 +16,7 @@ use crate::world::{ENGINES, Engine, Short as _, World, request};
 const SECRETS: [&str; 2] = ["red herring", "swordfish"];
 
 /// Runs a command as a person would and gives all that it wrote. Whatever it says of the driver is wanted.
-fn cli(world: &World, typed: &[&str]) -> String {
+pub(crate) fn cli(world: &World, typed: &[&str]) -> String {
     drop(world.config());
     let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
     command.arg(world.directory().join("mendwright.toml")).arg("cli").args(typed);

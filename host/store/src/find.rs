@@ -236,7 +236,10 @@ mod tests {
         let other = planned(&store, "Germany", 1).await;
         for state in State::ALL {
             let digest = mendwright_core::plan::Digest::of(b"x");
-            let sql = format!("UPDATE runs SET plan_digest = '{digest}', state = '{state}' WHERE number = {}", run.number.get());
+            let sql = format!(
+                "UPDATE runs SET plan_digest = '{digest}', state = '{state}' WHERE number = {}",
+                run.number.get()
+            );
             tamper(&store, &sql).await.unwrap();
             // What can be undone, or is about to be written, holds it; no other state does.
             let holds = [E::RollbackStarted, E::DivergenceFound].iter().any(|event| state.apply(*event).is_ok());

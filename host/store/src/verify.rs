@@ -83,7 +83,11 @@ pub(crate) fn disagreement(run: &RunRecord, header: &Header, document: &Document
         ("run's number", document.number.to_string(), run.number.get().to_string()),
         ("environment", document.environment.clone(), run.environment.clone()),
         ("requester", document.requested_by.clone(), run.requested_by.clone()),
-        ("compensated run", numbered(document.compensation.map(|of| of.of)), numbered(run.compensates.map(RunNumber::get))),
+        (
+            "compensated run",
+            numbered(document.compensation.map(|of| of.of)),
+            numbered(run.compensates.map(RunNumber::get)),
+        ),
         ("compensated plan", header.compensates.is_some().to_string(), run.compensates.is_some().to_string()),
         ("document's digest", document.digest.to_string(), header.digest().to_string()),
     ];

@@ -15,8 +15,7 @@ use crate::view::problem::Exit;
 pub(super) async fn run(context: &Context, host: &Host, of: RunRecord, full: bool) -> Done {
     let progress = Progress::begin(&context.out, format!("asking {} how to take {} back", of.job_name, of.number));
     let wanted = request(context, of.job_name.clone(), of.tenant.clone(), of.params.clone(), Vec::new());
-    let wanted =
-        PlanRequest { compensates: Some(of.number), progress: Some(progress.report()), ..wanted };
+    let wanted = PlanRequest { compensates: Some(of.number), progress: Some(progress.report()), ..wanted };
     let planned = host.plan(wanted).await;
     drop(progress);
     let run = planned?;

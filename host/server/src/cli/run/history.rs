@@ -55,7 +55,11 @@ fn compensated(by: &RunRecord) -> TimelineEvent {
         at: rfc3339(by.applied_at_us.unwrap_or(by.updated_at_us)),
         what: "compensated".to_owned(),
         by: by.requested_by.clone(),
-        detail: if by.state == State::Succeeded { format!("by {number}") } else { format!("by {number}, {}", by.state) },
+        detail: if by.state == State::Succeeded {
+            format!("by {number}")
+        } else {
+            format!("by {number}, {}", by.state)
+        },
     }
 }
 

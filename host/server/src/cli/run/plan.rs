@@ -105,7 +105,16 @@ pub(in crate::cli) fn request(
     params: Value,
     only: Vec<String>,
 ) -> PlanRequest {
-    PlanRequest { job, tenant, params, only, requested_by: context.person(), parent: None, compensates: None, progress: None }
+    PlanRequest {
+        job,
+        tenant,
+        params,
+        only,
+        requested_by: context.person(),
+        parent: None,
+        compensates: None,
+        progress: None,
+    }
 }
 
 /// What an earlier run was asked for.

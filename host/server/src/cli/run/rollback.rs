@@ -138,7 +138,9 @@ pub(super) async fn look(
     let (run, found) = found?;
     let number = run.number.get();
     if let Some(by) = host.store().compensation_of(run.number).await.map_err(problem::store)? {
-        context.out.note(&format!("{} is compensated by {}: to take that back, undo {}", run.number, by.number, by.number));
+        context
+            .out
+            .note(&format!("{} is compensated by {}: to take that back, undo {}", run.number, by.number, by.number));
     }
     let again = format!("mendwright undo {number}");
     let confirm = Next::new(format!("{again} --confirm {}", short(&found.digest)), "restores exactly this");

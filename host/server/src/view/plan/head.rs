@@ -20,7 +20,9 @@ pub(super) fn head(look: Look, plan: &Plan<'_>) -> String {
     out.push('\n');
     match &document.compensation {
         // What the job repairs is not what it does here.
-        Some(compensation) => out.push_str(&lines(look, &format!("Takes back #{} in the job's own way.", compensation.of))),
+        Some(compensation) => {
+            out.push_str(&lines(look, &format!("Takes back #{} in the job's own way.", compensation.of)))
+        }
         None if !plan.job_summary.is_empty() => out.push_str(&lines(look, plan.job_summary)),
         None => {}
     }
