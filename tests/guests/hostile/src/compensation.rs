@@ -11,8 +11,8 @@ use crate::params::{Params, change, say, tell};
 pub(crate) fn answer(changes: &[Planned]) -> Result<Compensation, Failure> {
     let params = Params::read();
     // What the host tells of a plan is something to learn, too.
-    let told: Vec<String> = changes.iter().map(|row| format!("{} {:?}", row.table, row.key)).collect();
-    tell(&format!("told of {}", told.join(", ")));
+    let told: Vec<String> = changes.iter().take(10).map(|row| format!("{} {:?}", row.table, row.key)).collect();
+    tell(&format!("told of {} rows: {}", changes.len(), told.join(", ")));
     let how = params.text("compensation", "restore");
     let params = params.within("compensate");
     match how.as_str() {
