@@ -54,13 +54,12 @@ impl Host {
             // Its rows are not those of a repair, and the job could not tell the two apart.
             return Err(refused(format!("is a compensation itself, of {earlier}")).next(undo, "undoes it"));
         }
-        match run.state {
-            State::Succeeded => {}
-            State::RolledBack => return Err(refused("is undone: nothing is left to be taken back".to_owned())),
-            state => {
-                return Err(refused(format!("is {state}: what was not applied cannot be taken back"))
-                    .next(format!("mendwright run show {number}"), "how it came to that"));
-            }
+        if run.state == State::RolledBack {
+            return Err(refused("is undone: nothing is left to be taken back".to_owned()));
+        }
+        if run.state != State::Succeeded {
+            return Err(refused(format!("is {}: what was not applied cannot be taken back", run.state))
+                .next(format!("mendwright run show {number}"), "how it came to that"));
         }
         let in_force = self.store.compensation_of(of).await.map_err(problem::store)?;
         if let Some(other) = in_force.filter(|other| Some(other.number) != by) {
