@@ -11,6 +11,7 @@ use mendwright_core::kind::Kind;
 use mendwright_core::port::{
     ColumnInfo, CursorId, Future, Query, Refusal, RefusalKind, Row, RowChange, RowRemoval, Tables,
 };
+use mendwright_core::value::Value;
 
 /// Rows in one page of a scan, as the contract says.
 const PAGE_ROWS: usize = 1_000;
@@ -73,11 +74,14 @@ impl RowTables {
     fn page(&mut self, cursor: CursorId) -> Vec<Row> {
         let Some(scan) = self.scans.get_mut(&cursor.0) else { return Vec::new() };
         let rows = scan.rows.iter().skip(scan.next).take(PAGE_ROWS);
-        let page: Vec<Row> =
-            rows.map(|row| scan.places.iter().filter_map(|at| row.get(*at).cloned()).collect()).collect();
+        let page: Vec<Row> = rows.map(|row| pick(row, &scan.places)).collect();
         scan.next += page.len();
         page
     }
+}
+
+fn pick(row: &Row, places: &[usize]) -> Row {
+    places.iter().map(|at| row.get(*at).cloned().unwrap_or(Value::Null)).collect()
 }
 
 fn places(table: &Table, columns: &[String]) -> Result<Vec<usize>, Refusal> {
@@ -101,7 +105,7 @@ impl Tables for RowTables {
             let places = places(table, &columns)?;
             let row = |key: &Key| {
                 let row = table.rows.iter().find(|row| row.first() == key.0.first())?;
-                Some(places.iter().filter_map(|at| row.get(*at).cloned()).collect())
+                Some(pick(row, &places))
             };
             Ok(keys.iter().map(row).collect())
         });
