@@ -343,7 +343,7 @@ mod tests {
                     (Ok(own), Ok(big)) => {
                         prop_assert_eq!(own.to_string(), plain(&big));
                         prop_assert_eq!(own.to_string().parse::<Decimal>(), Ok(own.clone()));
-                        prop_assert_eq!(own.is_negative(), big < BigDecimal::from(0));
+                        prop_assert_eq!(own.is_negative(), big < BigDecimal::default());
                         prop_assert_eq!(own.scale(), own.to_string().split_once('.').map_or(0, |(_, tail)| tail.len()));
                         if let Some((coefficient, scale)) = own.compact() {
                             prop_assert_eq!(Decimal::from_compact(coefficient, scale), Some(own));

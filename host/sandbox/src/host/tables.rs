@@ -2,7 +2,8 @@
 
 use mendwright_core::budget::Metric;
 use mendwright_core::code::Code;
-use mendwright_core::port::{Comparison, CursorId, Query, Refusal, RefusalKind};
+use mendwright_core::page::Page;
+use mendwright_core::port::{Comparison, CursorId, Query, Refusal, RefusalKind, Row};
 use wasmtime::component::{Linker, Resource, ResourceType};
 
 use super::{State, enter, link_fn};
@@ -70,7 +71,8 @@ impl State {
         let keys = keys.into_iter().map(convert::key).collect::<Result<_, _>>()?;
         let rows = self.tables.get(table, keys, columns).await?;
         let present = rows.iter().map(Option::is_some).collect();
-        Ok(tables::Found { present, rows: page::to_guest(rows.into_iter().flatten().collect())? })
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        Ok(tables::Found { present, rows: page::to_guest(Page::of(&rows)?) })
     }
 
     async fn scan(&mut self, query: tables::Query) -> Result<Resource<Cursor>, Refusal> {
@@ -88,7 +90,7 @@ impl State {
 
     async fn next_page(&mut self, cursor: CursorId) -> Result<tables::Page, Refusal> {
         self.still_open()?;
-        page::to_guest(self.tables.next_page(cursor).await?)
+        Ok(page::to_guest(self.tables.next_columns(cursor).await?))
     }
 
     fn close(&mut self, cursor: CursorId) {
