@@ -66,8 +66,8 @@ fn check(file: &str, ours: &[&str], kib_max: usize) {
 fn a_component_imports_what_its_job_uses_and_stays_small() {
     build(&["-p", "reconcile_invoices", "--lib", "--crate-type", "cdylib"]);
     build(&["-p", "patch_rows", "--lib", "--crate-type", "cdylib"]);
-    check("reconcile_invoices.wasm", &["run", "table-writes", "tables", "types"], 320);
-    check("patch_rows.wasm", &["run", "table-writes", "tables", "types"], 320);
+    check("reconcile_invoices.wasm", &["run", "table-writes", "tables", "types"], 256);
+    check("patch_rows.wasm", &["run", "table-writes", "tables", "types"], 256);
     build(&["-p", "mendwright-sdk", "--example", "read_only"]);
-    check("examples/read_only.wasm", &["run", "tables", "types"], 192);
+    check("examples/read_only.wasm", &["run", "tables", "types"], 160);
 }

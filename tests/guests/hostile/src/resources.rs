@@ -26,7 +26,7 @@ pub(crate) fn endless_recursion(run: &Run) -> Outcome {
 /// that stack ends first, and going past it is a trap.
 pub(crate) fn deep_frames(_run: &Run) -> Outcome {
     fn deeper(n: u64) -> u64 {
-        let frame = black_box([n; 512]);
+        let frame = black_box([n; 32]);
         if black_box(n) == u64::MAX { n } else { deeper(n.wrapping_add(1)).wrapping_add(frame.iter().sum()) }
     }
     Ok(deeper(0).to_string())
