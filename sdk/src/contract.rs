@@ -6,6 +6,25 @@
 
 pub use crate::error::Error;
 
+/// A number as an integer and how many of its digits stand after the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scaled {
+    /// All digits with the sign; the last is not zero, unless `scale` is 0.
+    pub coefficient: i64,
+    /// Digits after the point: at most 18.
+    pub scale: u8,
+}
+
+/// An exact decimal as the contract carries it. Each number has one form, and the host refuses every
+/// other: make it from a [`crate::Decimal`] or with [`Decimal::parse`], which know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decimal {
+    /// Every number that fits.
+    Scaled(Scaled),
+    /// Only what does not fit, as plain digits.
+    Digits(String),
+}
+
 /// One value of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -17,8 +36,8 @@ pub enum Value {
     Integer(i64),
     /// A binary double. Money is never a float.
     Float(f64),
-    /// An exact decimal in plain digits.
-    Decimal(String),
+    /// An exact decimal.
+    Decimal(Decimal),
     /// Text.
     Text(String),
     /// Bytes.
@@ -127,6 +146,76 @@ pub struct Query {
     pub filters: Vec<Filter>,
     /// Sorted by these, then by the key.
     pub order_by: Vec<String>,
+}
+
+/// Texts or bytes of one column, one after another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// One more than there are rows: where each begins, and where the last ends.
+    pub offsets: Vec<u32>,
+    /// The bytes of all rows.
+    pub bytes: Vec<u8>,
+}
+
+/// Decimals of one column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decimals {
+    /// Of each row the coefficient.
+    pub coefficients: Vec<i64>,
+    /// Of each row the digits after the point.
+    pub scales: Vec<u8>,
+    /// Empty where every row's number fits; otherwise of each row the plain digits, where it does not.
+    pub digits: Vec<String>,
+}
+
+/// The values of one column, one for each row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Vector {
+    /// Every row's value is NULL.
+    Null,
+    /// Kind `boolean`.
+    Boolean(Vec<bool>),
+    /// Kind `integer`.
+    Integer(Vec<i64>),
+    /// Kind `float`.
+    Float(Vec<f64>),
+    /// Kind `decimal`.
+    Decimal(Decimals),
+    /// Kind `text`.
+    Text(Packed),
+    /// Kind `bytes`.
+    Bytes(Packed),
+    /// Kind `timestamp`.
+    Timestamp(Packed),
+    /// Kind `json`.
+    Json(Packed),
+}
+
+/// One column of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnValues {
+    /// For each row whether its value is NULL; empty where none is.
+    pub nulls: Vec<bool>,
+    /// The values.
+    pub values: Vector,
+}
+
+/// Rows, column by column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// How many rows.
+    pub n_rows: u32,
+    /// The columns asked for, in that order.
+    pub columns: Vec<ColumnValues>,
+}
+
+/// What `get` found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// For each key whether its row is there.
+    pub present: Vec<bool>,
+    /// The rows that are there, in the order of their keys.
+    pub rows: Page,
 }
 
 /// A column that this job may use.

@@ -36,10 +36,12 @@ impl DecimalExt for Decimal {
         if self.is_zero() {
             return Some(other);
         }
-        if let (Some(a), Some(b), true) = (small(self), small(other), self.scale() == other.scale())
-            && let Some(sum) = a.checked_add(b)
-        {
-            return Some(Self::new(sum, self.scale()));
+        if let (Some(a), Some(b)) = (small(self), small(other)) {
+            let scale = self.scale().max(other.scale());
+            let (a, b) = (at_scale(a, scale - self.scale()), at_scale(b, scale - other.scale()));
+            if let Some(sum) = a.zip(b).and_then(|(a, b)| a.checked_add(b)) {
+                return Some(Self::new(sum, scale));
+            }
         }
         // `checked_add` drops digits after the point where the whole does not fit.
         let exact = |a: Self, b: Self| a.checked_add(b).filter(|sum| sum.scale() == a.scale().max(b.scale()));
@@ -56,7 +58,7 @@ impl DecimalExt for Decimal {
             return Some(Self::ZERO);
         }
         if let (Some(a), Some(b), scale @ ..=28) = (small(self), small(other), self.scale() + other.scale())
-            && let Some(product) = a.checked_mul(b)
+            && let Some(product) = product(a, b)
         {
             return Some(Self::new(product, scale));
         }
@@ -80,6 +82,20 @@ impl DecimalExt for Decimal {
 /// The digits as one integer, if it is a small one: nearly every amount, and several times as fast.
 fn small(number: Decimal) -> Option<i64> {
     i64::try_from(number.mantissa()).ok()
+}
+
+/// The digits with `more` zeros behind them.
+fn at_scale(digits: i64, more: u32) -> Option<i64> {
+    if more == 0 { Some(digits) } else { product(digits, 10_i64.checked_pow(more)?) }
+}
+
+/// WebAssembly has no multiplication that tells of an overflow: that takes one of 128 bits, and most
+/// amounts need it as little as they need 64.
+fn product(a: i64, b: i64) -> Option<i64> {
+    match (i32::try_from(a), i32::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(i64::from(a) * i64::from(b)),
+        (_, _) => a.checked_mul(b),
+    }
 }
 
 /// The sum of all, if it is exact.
@@ -129,6 +145,10 @@ mod tests {
         assert_eq!(d("1234567890123456789").exact_mul(d("12345678901234567890")), None);
         assert_eq!(d("0.10").exact_mul(d("3.0")), Some(d("0.3")));
         assert_eq!(d("0.10").exact_add(d("-0.1")), Some(d("0")));
+        assert_eq!(d("0.5").exact_add(d("-0.25")), Some(d("0.25")));
+        assert_eq!(d("9223372036854775807").exact_add(d("0.1")), Some(d("9223372036854775807.1")));
+        assert_eq!(d("3000000000").exact_mul(d("-3000000000.5")), Some(d("-9000000001500000000")));
+        assert_eq!(d("9000000000").exact_mul(d("9000000000")), Some(d("81000000000000000000")));
         assert_eq!(exact_sum([d("0.99"); 3]), Some(d("2.97")));
         assert_eq!(exact_sum([Decimal::MAX, d("1")]), None);
     }

@@ -17,6 +17,10 @@ use crate::value::Field;
 /// written for it.
 pub const CHILDREN_MAX: usize = 100_000;
 
+/// Room made for a parent's children before any is there: a parent with more grows it, and one giant
+/// must not make room for a giant at every parent after it.
+const HINT_MAX: usize = 64;
+
 /// What a child says of its parent: the parent's key, or an `Option` of it where it can be NULL.
 pub trait JoinKey<K> {
     /// The parent's key; none for NULL.
@@ -110,6 +114,8 @@ pub struct Groups<'r, C, K> {
     against: Against<C, K>,
     table: String,
     at_most: usize,
+    /// How many children the last parent had: about what the next one will have.
+    hint: usize,
 }
 
 impl<C, K> std::fmt::Debug for Groups<'_, C, K> {
@@ -120,7 +126,7 @@ impl<C, K> std::fmt::Debug for Groups<'_, C, K> {
 
 impl<'r, C, K> Groups<'r, C, K> {
     pub(crate) fn new(rows: Scan<'r, C>, table: &str, against: Against<C, K>) -> Self {
-        Self { rows: rows.peekable(), against, table: table.to_owned(), at_most: CHILDREN_MAX }
+        Self { rows: rows.peekable(), against, table: table.to_owned(), at_most: CHILDREN_MAX, hint: 0 }
     }
 
     /// Fails at a parent with more children than this, with `TOO_MANY_CHILDREN`.
@@ -146,7 +152,7 @@ impl<'r, C, K> Groups<'r, C, K> {
     }
 
     fn up_to(&mut self, parent: Option<&K>) -> Result<Group<C>> {
-        let mut group = Group { children: Vec::new(), orphans: Vec::new() };
+        let mut group = Group { children: Vec::with_capacity(self.hint.min(HINT_MAX)), orphans: Vec::new() };
         while let Some(next) = self.rows.peek() {
             let place = match next {
                 Ok(row) => match parent.and_then(|parent| (self.against)(row, parent)) {
@@ -165,6 +171,7 @@ impl<'r, C, K> Groups<'r, C, K> {
                 return Err(Error::failure("TOO_MANY_CHILDREN", message));
             }
         }
+        self.hint = group.children.len();
         Ok(group)
     }
 }

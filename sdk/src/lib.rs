@@ -72,10 +72,12 @@ pub mod contract;
 pub mod decimal;
 mod dynamic;
 mod error;
+mod exact;
 mod host;
 pub mod job;
 pub mod join;
 pub mod manifest;
+mod page;
 pub mod row;
 mod run;
 mod scan;
@@ -84,12 +86,14 @@ mod table;
 pub mod testing;
 mod time;
 pub mod value;
+mod value_ref;
 mod writes;
 
 pub use contract::{ColumnInfo, Comparison, Compensation, Failure, Level, Planned, Severity, Value};
-pub use dynamic::DynRow;
+pub use dynamic::{ColumnIndex, DynRow};
 pub use error::{Error, Result};
 pub use mendwright_sdk_derive::{Row, job, params};
+pub use page::RowRef;
 pub use row::Row;
 pub use run::Run;
 pub use rust_decimal::Decimal;
@@ -97,6 +101,7 @@ pub use scan::Scan;
 pub use serde;
 pub use table::Table;
 pub use time::{Json, Timestamp};
+pub use value::{DecimalRef, ValueRef};
 
 /// What almost every job uses.
 pub mod prelude {
@@ -104,7 +109,7 @@ pub mod prelude {
     pub use crate::contract::{Comparison, Compensation, Level, Planned, Value};
     pub use crate::decimal::{DecimalExt as _, Rounding};
     pub use crate::row::{Keyed as _, Row as _};
-    pub use crate::{Decimal, DynRow, Error, Json, Result, Row, Run, Timestamp, fail, job, params};
+    pub use crate::{Decimal, DynRow, Error, Json, Result, Row, Run, Timestamp, ValueRef, fail, job, params};
 }
 
 /// What the macros expand to; no part of the interface.

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crate::change::{Change, Removal, Update};
 use crate::contract::{Cell, Value};
 use crate::error::Result;
+use crate::page::RowRef;
 use crate::value::{Field, Kind, Mismatch, ValueError};
 
 /// One column of a [`Row`], as the derive sees it.
@@ -44,11 +45,11 @@ pub trait Row: Sized + 'static {
     /// The columns, in the order of the fields.
     const COLUMNS: &'static [ColumnSpec];
 
-    /// Makes the struct of values in the order of [`Row::COLUMNS`].
+    /// Makes the struct of a row with the columns of [`Row::COLUMNS`], in that order.
     ///
     /// # Errors
     /// A value that does not fit its field.
-    fn decode(values: Vec<Value>) -> Result<Self>;
+    fn decode(row: RowRef<'_>) -> Result<Self>;
 
     /// The values in the order of [`Row::COLUMNS`].
     fn encode(&self) -> Vec<Value>;
@@ -162,25 +163,28 @@ impl<R, T, A> Column<R, T, A> {
 /// Takes a row's values one by one; for the derive.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Reader {
+pub struct Reader<'a> {
     table: &'static str,
-    columns: std::slice::Iter<'static, ColumnSpec>,
-    values: std::vec::IntoIter<Value>,
+    columns: &'static [ColumnSpec],
+    row: RowRef<'a>,
+    next: usize,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// Over the values of one row.
     #[must_use]
-    pub fn new<R: Row>(values: Vec<Value>) -> Self {
-        Self { table: R::TABLE, columns: R::COLUMNS.iter(), values: values.into_iter() }
+    pub const fn new<R: Row>(row: RowRef<'a>) -> Self {
+        Self { table: R::TABLE, columns: R::COLUMNS, row, next: 0 }
     }
 
     /// The next field.
     pub fn take<T: Field>(&mut self) -> Result<T> {
-        let column = self.columns.next().map_or("", |column| column.name);
-        let error = |mismatch| ValueError { table: self.table.to_owned(), column: column.to_owned(), mismatch };
-        let value = self.values.next().ok_or_else(|| error(Mismatch::Missing))?;
-        T::from_value(value).map_err(|mismatch| error(mismatch).into())
+        let place = self.next;
+        self.next += 1;
+        self.row.value(place).ok_or(Mismatch::Missing).and_then(T::from_value).map_err(|mismatch| {
+            let column = self.columns.get(place).map_or("", |column| column.name);
+            ValueError { table: self.table.to_owned(), column: column.to_owned(), mismatch }.into()
+        })
     }
 }
 

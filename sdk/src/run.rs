@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use crate::change::{Change, Removal, Update};
 use crate::contract::{Check, Finding, Identity, Level, Value};
-use crate::dynamic::{DynRow, Shape};
+use crate::dynamic::{Block, DynRow, Shape};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::manifest::Manifest;
+use crate::page::RowRef;
 use crate::row::{KeyValue, Keyed, Located, Row};
-use crate::scan::Scan;
+use crate::scan::{Decode, Scan};
 use crate::table::Table;
 use crate::time::Timestamp;
 use crate::writes::Writes;
@@ -105,7 +106,7 @@ impl Run {
     /// The rows of `R`'s table.
     pub fn scan<R: Row>(&self) -> Scan<'_, R> {
         host::note_row::<R>();
-        Scan::new(self, R::TABLE, column_names::<R>(), Box::new(R::decode))
+        Scan::new(self, typed::<R>(), |block, row| R::decode(RowRef::new(&block.page, row)))
     }
 
     /// The row with this key.
@@ -123,8 +124,7 @@ impl Run {
     pub fn get_many<R: Keyed>(&self, keys: impl IntoIterator<Item = R::Key>) -> Result<Vec<Option<R>>> {
         host::note_row::<R>();
         let keys: Vec<_> = keys.into_iter().map(KeyValue::into_values).collect();
-        let rows = self.get_values(R::TABLE, &keys, &column_names::<R>())?;
-        rows.into_iter().map(|row| row.map(R::decode).transpose()).collect()
+        self.get_with(typed::<R>(), &keys, |block, row| R::decode(RowRef::new(&block.page, row)))
     }
 
     /// The rows of a table known only now, with these columns and its key's.
@@ -132,9 +132,7 @@ impl Run {
     /// # Errors
     /// What the host says of the table; `not-found` where an optional one is not bound.
     pub fn scan_table(&self, table: &str, columns: &[&str]) -> Result<Scan<'_, DynRow>> {
-        let shape = self.shape(table, columns)?;
-        let names = shape.columns.clone();
-        Ok(Scan::new(self, table, names, Box::new(move |values| Ok(DynRow::new(Rc::clone(&shape), values)))))
+        Ok(Scan::new(self, self.shape(table, columns)?, |block, row| Ok(DynRow::new(block, row))))
     }
 
     /// The rows with these keys of a table known only now, each at the place of its key.
@@ -142,16 +140,19 @@ impl Run {
     /// # Errors
     /// What the host says.
     pub fn get_rows(&self, table: &str, keys: &[Vec<Value>], columns: &[&str]) -> Result<Vec<Option<DynRow>>> {
-        let shape = self.shape(table, columns)?;
-        let rows = self.get_values(table, keys, &shape.columns)?;
-        Ok(rows.into_iter().map(|row| row.map(|values| DynRow::new(Rc::clone(&shape), values))).collect())
+        self.get_with(self.shape(table, columns)?, keys, |block, row| Ok(DynRow::new(block, row)))
     }
 
-    fn get_values(&self, table: &str, keys: &[Vec<Value>], columns: &[String]) -> Result<Vec<Option<Vec<Value>>>> {
+    fn get_with<R>(&self, shape: Rc<Shape>, keys: &[Vec<Value>], decode: Decode<R>) -> Result<Vec<Option<R>>> {
         self.flush()?;
         let mut rows = Vec::with_capacity(keys.len());
         for keys in keys.chunks(KEYS_MAX) {
-            rows.extend(host::get(table, keys, columns)?);
+            let found = host::get(&shape.table, keys, &shape.columns)?;
+            let (block, mut next) = (Rc::new(Block { shape: Rc::clone(&shape), page: found.rows }), 0..);
+            for present in found.present {
+                let row = present.then(|| next.next()).flatten();
+                rows.push(row.map(|row| decode(&block, row)).transpose()?);
+            }
         }
         Ok(rows)
     }
@@ -305,8 +306,9 @@ impl Run {
     }
 }
 
-fn column_names<R: Row>() -> Vec<String> {
-    R::COLUMNS.iter().map(|column| column.name.to_owned()).collect()
+fn typed<R: Row>() -> Rc<Shape> {
+    let columns = R::COLUMNS.iter().map(|column| column.name.to_owned()).collect();
+    Rc::new(Shape { table: R::TABLE.to_owned(), columns, key: Vec::new() })
 }
 
 macro_rules! log_macro {

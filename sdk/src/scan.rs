@@ -1,7 +1,9 @@
 //! Reading a table row by row, a page at a time.
 
-use crate::contract::{Comparison, Filter, Query, Value};
-use crate::dynamic::DynRow;
+use std::rc::Rc;
+
+use crate::contract::{Comparison, Filter, Page, Query, Value};
+use crate::dynamic::{Block, DynRow, Shape};
 use crate::error::Result;
 use crate::host;
 use crate::join::{Groups, JoinOn, Joined};
@@ -9,8 +11,8 @@ use crate::row::{Column, Keyed, Row};
 use crate::run::Run;
 use crate::value::{Field, Ordered};
 
-/// How a row's values become an `R`.
-pub(crate) type Decode<R> = Box<dyn Fn(Vec<Value>) -> Result<R>>;
+/// How the row at a place of a page becomes an `R`.
+pub(crate) type Decode<R> = fn(&Rc<Block>, usize) -> Result<R>;
 
 /// An iterator over the rows of one table, in the order of its key unless [`Scan::order_by`] says
 /// otherwise. Nothing is read before the first row is asked for; then one page of up to 1,000 rows is
@@ -21,7 +23,9 @@ pub(crate) type Decode<R> = Box<dyn Fn(Vec<Value>) -> Result<R>>;
 pub struct Scan<'r, R> {
     run: &'r Run,
     state: State,
-    page: std::vec::IntoIter<Vec<Value>>,
+    block: Rc<Block>,
+    /// The next row's place in the page.
+    next: usize,
     decode: Decode<R>,
 }
 
@@ -43,9 +47,16 @@ impl<R> std::fmt::Debug for Scan<'_, R> {
 }
 
 impl<'r, R> Scan<'r, R> {
-    pub(crate) fn new(run: &'r Run, table: &str, columns: Vec<String>, decode: Decode<R>) -> Self {
-        let query = Query { table: table.to_owned(), columns, filters: Vec::new(), order_by: Vec::new() };
-        Self { run, state: State::Unopened(query), page: Vec::new().into_iter(), decode }
+    pub(crate) fn new(run: &'r Run, shape: Rc<Shape>, decode: Decode<R>) -> Self {
+        let (table, columns) = (shape.table.clone(), shape.columns.clone());
+        let query = Query { table, columns, filters: Vec::new(), order_by: Vec::new() };
+        let block = Rc::new(Block { shape, page: Page::default() });
+        Self { run, state: State::Unopened(query), block, next: 0, decode }
+    }
+
+    fn show(&mut self, page: Page) {
+        self.block = Rc::new(Block { shape: Rc::clone(&self.block.shape), page });
+        self.next = 0;
     }
 
     /// One condition more, by the column's name. All conditions must hold.
@@ -70,8 +81,9 @@ impl<'r, R> Scan<'r, R> {
             self.state = State::Open(host::scan(query)?);
         }
         let State::Open(cursor) = &self.state else { return Ok(false) };
-        self.page = host::next_page(cursor)?.into_iter();
-        Ok(self.page.len() > 0)
+        let page = host::next_page(cursor)?;
+        self.show(page);
+        Ok(self.block.page.n_rows > 0)
     }
 }
 
@@ -150,8 +162,8 @@ impl<'r> Scan<'r, DynRow> {
             State::Open(_) | State::Ended => (String::new(), None),
         };
         let against = move |row: &DynRow, parent: &Ordered| {
-            let value = place.and_then(|place| row.at(place)).filter(|value| !value.is_null())?;
-            Some(value.order(&parent.0))
+            let value = row.value(place?).filter(|value| !value.is_null())?;
+            Some(value.order(parent.0.as_ref()))
         };
         Groups::new(self.order_by_name(by), &table, Box::new(against))
     }
@@ -167,8 +179,9 @@ impl<R> Iterator for Scan<'_, R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(values) = self.page.next() {
-                let row = (self.decode)(values);
+            if self.next < self.block.page.len() {
+                let row = (self.decode)(&self.block, self.next);
+                self.next += 1;
                 if row.is_err() {
                     self.end();
                 }
@@ -192,6 +205,6 @@ impl<R> Iterator for Scan<'_, R> {
 impl<R> Scan<'_, R> {
     fn end(&mut self) {
         self.state = State::Ended;
-        self.page = Vec::new().into_iter();
+        self.show(Page::default());
     }
 }

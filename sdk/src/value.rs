@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use rust_decimal::Decimal;
 
-use crate::contract::Value;
+use crate::contract::{self, Value};
+pub use crate::value_ref::{DecimalRef, ValueRef};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Kind {
             Self::Boolean => Value::Boolean(bool::from_str(text).ok()?),
             Self::Integer => Value::Integer(text.parse().ok()?),
             Self::Float => Value::Float(text.parse().ok()?),
-            Self::Decimal => Value::Decimal(digits::canonical(text)?),
+            Self::Decimal => Value::Decimal(contract::Decimal::parse(text)?),
             Self::Text => Value::Text(text.to_owned()),
             Self::Bytes => Value::Bytes(from_hex(text)?),
             Self::Timestamp => Value::Timestamp(text.to_owned()),
@@ -81,20 +82,26 @@ impl Kind {
 }
 
 impl Value {
+    /// The value without its own copy of a text.
+    #[must_use]
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Boolean(b) => ValueRef::Boolean(*b),
+            Self::Integer(i) => ValueRef::Integer(*i),
+            Self::Float(x) => ValueRef::Float(*x),
+            Self::Decimal(d) => ValueRef::Decimal(d.as_ref()),
+            Self::Text(t) => ValueRef::Text(t),
+            Self::Bytes(b) => ValueRef::Bytes(b),
+            Self::Timestamp(t) => ValueRef::Timestamp(t),
+            Self::Json(t) => ValueRef::Json(t),
+        }
+    }
+
     /// What it holds; none for NULL, which every kind can be.
     #[must_use]
-    pub const fn kind(&self) -> Option<Kind> {
-        Some(match self {
-            Self::Null => return None,
-            Self::Boolean(_) => Kind::Boolean,
-            Self::Integer(_) => Kind::Integer,
-            Self::Float(_) => Kind::Float,
-            Self::Decimal(_) => Kind::Decimal,
-            Self::Text(_) => Kind::Text,
-            Self::Bytes(_) => Kind::Bytes,
-            Self::Timestamp(_) => Kind::Timestamp,
-            Self::Json(_) => Kind::Json,
-        })
+    pub fn kind(&self) -> Option<Kind> {
+        self.as_ref().kind()
     }
 
     /// Whether this is NULL.
@@ -106,51 +113,24 @@ impl Value {
     /// The order in which the host sorts: NULL first, numbers by value, text and bytes by their bytes.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Null, Self::Null) => Ordering::Equal,
-            (Self::Boolean(a), Self::Boolean(b)) => a.cmp(b),
-            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
-            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
-            (Self::Decimal(a), Self::Decimal(b)) => digits::order(a, b),
-            (Self::Decimal(a), Self::Integer(b)) => digits::order(a, &b.to_string()),
-            (Self::Integer(a), Self::Decimal(b)) => digits::order(&a.to_string(), b),
-            (Self::Text(a), Self::Text(b))
-            | (Self::Timestamp(a), Self::Timestamp(b))
-            | (Self::Json(a), Self::Json(b)) => a.as_bytes().cmp(b.as_bytes()),
-            (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
-            (a, b) => a.rank().cmp(&b.rank()),
-        }
+        self.as_ref().order(other.as_ref())
     }
 
     /// Whether both are the same to the host: decimals by their number, floats by their bits,
     /// everything else byte for byte.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Decimal(a), Self::Decimal(b)) => digits::order(a, b) == Ordering::Equal,
-            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            (a, b) => a == b,
-        }
-    }
-
-    const fn rank(&self) -> u8 {
-        match self {
-            Self::Null => 0,
-            Self::Boolean(_) => 1,
-            Self::Float(_) => 2,
-            Self::Integer(_) | Self::Decimal(_) => 3,
-            Self::Text(_) => 4,
-            Self::Bytes(_) => 5,
-            Self::Timestamp(_) => 6,
-            Self::Json(_) => 7,
-        }
+        self.as_ref().same(other.as_ref())
     }
 
     /// Bytes it takes on the way to the host, about.
     pub(crate) const fn size(&self) -> usize {
         match self {
             Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) => 8,
-            Self::Decimal(t) | Self::Text(t) | Self::Timestamp(t) | Self::Json(t) => 16 + t.len(),
+            Self::Decimal(contract::Decimal::Scaled(_)) => 16,
+            Self::Decimal(contract::Decimal::Digits(t)) | Self::Text(t) | Self::Timestamp(t) | Self::Json(t) => {
+                16 + t.len()
+            }
             Self::Bytes(b) => 16 + b.len(),
         }
     }
@@ -183,14 +163,7 @@ impl Eq for Ordered {}
 /// As plans print it: NULL, plain digits, bytes as hex digits, text as it is.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("NULL"),
-            Self::Boolean(b) => b.fmt(f),
-            Self::Integer(i) => i.fmt(f),
-            Self::Float(x) => write!(f, "{x:?}"),
-            Self::Decimal(t) | Self::Text(t) | Self::Timestamp(t) | Self::Json(t) => f.write_str(t),
-            Self::Bytes(b) => b.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
-        }
+        self.as_ref().fmt(f)
     }
 }
 
@@ -270,21 +243,13 @@ pub trait Field: Sized {
     ///
     /// # Errors
     /// [`Mismatch`] if the value is of another kind, NULL or too long.
-    fn from_value(value: Value) -> Result<Self, Mismatch>;
-
-    /// Reads a value that stays where it is.
-    ///
-    /// # Errors
-    /// As [`Field::from_value`].
-    fn from_ref(value: &Value) -> Result<Self, Mismatch> {
-        Self::from_value(value.clone())
-    }
+    fn from_value(value: ValueRef<'_>) -> Result<Self, Mismatch>;
 
     /// The value to write.
     fn to_value(&self) -> Value;
 }
 
-fn other<T: Field>(value: &Value) -> Mismatch {
+fn other<T: Field>(value: ValueRef<'_>) -> Mismatch {
     value.kind().map_or(Mismatch::Null, |found| Mismatch::Kind { wanted: T::KIND, found })
 }
 
@@ -293,8 +258,8 @@ macro_rules! field {
         impl Field for $type {
             const KIND: Kind = Kind::$kind;
 
-            fn from_value(value: Value) -> Result<Self, Mismatch> {
-                if let Value::$kind($inner) = value { Ok($read) } else { Err(other::<Self>(&value)) }
+            fn from_value(value: ValueRef<'_>) -> Result<Self, Mismatch> {
+                if let ValueRef::$kind($inner) = value { Ok($read) } else { Err(other::<Self>(value)) }
             }
 
             fn to_value(&self) -> Value {
@@ -314,8 +279,8 @@ macro_rules! field {
 field!(bool, Boolean, b => b, this => *this);
 field!(i64, Integer, i => i, this => *this);
 field!(f64, Float, x => x, this => *this);
-field!(String, Text, t => t, this => this.clone());
-field!(Vec<u8>, Bytes, b => b, this => this.clone());
+field!(String, Text, t => t.to_owned(), this => this.clone());
+field!(Vec<u8>, Bytes, b => b.to_owned(), this => this.clone());
 field!(crate::Timestamp, Timestamp, t => Self::new(t), this => this.as_str().to_owned());
 field!(crate::Json, Json, t => Self::new(t), this => this.as_str().to_owned());
 
@@ -323,21 +288,15 @@ field!(crate::Json, Json, t => Self::new(t), this => this.as_str().to_owned());
 impl Field for Decimal {
     const KIND: Kind = Kind::Decimal;
 
-    fn from_value(value: Value) -> Result<Self, Mismatch> {
-        Self::from_ref(&value)
-    }
-
-    // Most of what a repair reads is money: no copy of its digits.
-    fn from_ref(value: &Value) -> Result<Self, Mismatch> {
-        if let Value::Integer(number) = value {
-            return Ok(Self::from(*number));
+    fn from_value(value: ValueRef<'_>) -> Result<Self, Mismatch> {
+        if let ValueRef::Decimal(number) = value {
+            return number.to_decimal().ok_or_else(|| Mismatch::TooManyDigits(number.to_string()));
         }
-        let Value::Decimal(text) = value else { return Err(other::<Self>(value)) };
-        Self::from_str_exact(text).map_err(|_| Mismatch::TooManyDigits(text.clone()))
+        if let ValueRef::Integer(number) = value { Ok(Self::from(number)) } else { Err(other::<Self>(value)) }
     }
 
     fn to_value(&self) -> Value {
-        Value::Decimal(self.to_string())
+        Value::Decimal((*self).into())
     }
 }
 
@@ -357,12 +316,8 @@ impl<T: Field> Field for Option<T> {
     const KIND: Kind = T::KIND;
     const NULLABLE: bool = true;
 
-    fn from_value(value: Value) -> Result<Self, Mismatch> {
+    fn from_value(value: ValueRef<'_>) -> Result<Self, Mismatch> {
         if value.is_null() { Ok(None) } else { T::from_value(value).map(Some) }
-    }
-
-    fn from_ref(value: &Value) -> Result<Self, Mismatch> {
-        if value.is_null() { Ok(None) } else { T::from_ref(value).map(Some) }
     }
 
     fn to_value(&self) -> Value {
@@ -376,72 +331,14 @@ impl<T: Field> From<Option<T>> for Value {
     }
 }
 
-/// Decimals as plain digits, without a limit on their length.
-mod digits {
-    use std::cmp::Ordering;
-
-    /// Sign, digits before the point without leading zeros, digits after it without trailing ones.
-    fn parts(text: &str) -> (bool, &str, &str) {
-        let (negative, rest) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
-        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-        (negative && !(whole.is_empty() && fraction.is_empty()), whole, fraction)
-    }
-
-    pub(super) fn order(a: &str, b: &str) -> Ordering {
-        let ((a_negative, a_whole, a_fraction), (b_negative, b_whole, b_fraction)) = (parts(a), parts(b));
-        let size = || {
-            a_whole
-                .len()
-                .cmp(&b_whole.len())
-                .then_with(|| a_whole.cmp(b_whole))
-                .then_with(|| a_fraction.cmp(b_fraction))
-        };
-        match (a_negative, b_negative) {
-            (false, false) => size(),
-            (true, true) => size().reverse(),
-            (false, true) => Ordering::Greater,
-            (true, false) => Ordering::Less,
-        }
-    }
-
-    /// The form that the host keeps: no plus, no leading or trailing zeros, no negative zero.
-    pub(super) fn canonical(text: &str) -> Option<String> {
-        let bare = text.strip_prefix(['-', '+']).unwrap_or(text);
-        let (whole, fraction) = bare.split_once('.').unwrap_or((bare, "0"));
-        let number = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-        if !number(whole) || !number(fraction) {
-            return None;
-        }
-        let (negative, whole, fraction) = parts(text);
-        let sign = if negative { "-" } else { "" };
-        let whole = if whole.is_empty() { "0" } else { whole };
-        let point = if fraction.is_empty() { "" } else { "." };
-        Some(format!("{sign}{whole}{point}{fraction}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn decimals_are_ordered_by_their_number_at_any_length() {
-        let mut texts = ["10", "9.9", "-1", "-10.5", "0.5", "0", "12345678901234567890123456789012345.1", "-0.01"];
-        texts.sort_by(|a, b| digits::order(a, b));
-        assert_eq!(texts, ["-10.5", "-1", "-0.01", "0", "0.5", "9.9", "10", "12345678901234567890123456789012345.1"]);
-        assert!(Value::Decimal("9.90".into()).same(&Value::Decimal("+09.9".into())));
-        assert_eq!(Value::Integer(7).order(&Value::Decimal("7.5".into())), Ordering::Less);
-        assert_eq!(Value::Null.order(&Value::Integer(i64::MIN)), Ordering::Less);
-    }
-
-    #[test]
     fn what_a_person_types_becomes_the_hosts_canonical_value() {
-        assert_eq!(Kind::Decimal.parse("-00.500"), Some(Value::Decimal("-0.5".into())));
-        assert_eq!(Kind::Decimal.parse("-0.00"), Some(Value::Decimal("0".into())));
+        assert_eq!(Kind::Decimal.parse("-00.500"), Some(Decimal::new(-5, 1).into()));
+        assert_eq!(Kind::Decimal.parse("-0.00"), Some(Decimal::ZERO.into()));
         for wrong in ["", ".", "1e5", "1,5", "--1", "1.", ".5"] {
             assert_eq!(Kind::Decimal.parse(wrong), None, "{wrong}");
         }
@@ -453,18 +350,20 @@ mod tests {
     #[test]
     fn a_decimal_beyond_28_digits_is_an_error_and_not_a_rounded_number() {
         let long = "123456789012345678901234567890.5".to_owned();
-        assert_eq!(Decimal::from_value(Value::Decimal(long.clone())), Err(Mismatch::TooManyDigits(long)));
+        let value = Kind::Decimal.parse(&long).unwrap();
+        assert_eq!(Decimal::from_value(value.as_ref()), Err(Mismatch::TooManyDigits(long)));
         let fine = "0.1234567890123456789012345678";
-        assert_eq!(Decimal::from_value(Value::Decimal(fine.into())).map(|d| d.to_string()), Ok(fine.into()));
+        let value = Kind::Decimal.parse(fine).unwrap();
+        assert_eq!(Decimal::from_value(value.as_ref()).map(|d| d.to_string()), Ok(fine.into()));
     }
 
     #[test]
     fn null_needs_an_option_and_a_quantity_may_be_an_integer() {
-        assert_eq!(i64::from_value(Value::Null), Err(Mismatch::Null));
-        assert_eq!(Option::<i64>::from_value(Value::Null), Ok(None));
-        assert_eq!(Decimal::from_value(Value::Integer(3)), Ok(Decimal::from(3)));
+        assert_eq!(i64::from_value(ValueRef::Null), Err(Mismatch::Null));
+        assert_eq!(Option::<i64>::from_value(ValueRef::Null), Ok(None));
+        assert_eq!(Decimal::from_value(ValueRef::Integer(3)), Ok(Decimal::from(3)));
         assert_eq!(
-            i64::from_value(Value::Text("3".into())),
+            i64::from_value(ValueRef::Text("3")),
             Err(Mismatch::Kind { wanted: Kind::Integer, found: Kind::Text })
         );
     }

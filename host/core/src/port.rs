@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::Key;
 use crate::code::Code;
 use crate::kind::Kind;
+use crate::page::Page;
 use crate::value::Value;
 
 /// A boxed future, so that the traits here can be objects.
@@ -177,6 +178,12 @@ pub trait Tables: Send + std::any::Any {
 
     /// The next rows of a scan; none at its end.
     fn next_page(&mut self, cursor: CursorId) -> Future<'_, Result<Vec<Row>, Refusal>>;
+
+    /// The next rows of a scan, column by column, as the component gets them; the same rows as
+    /// [`Tables::next_page`]. Tables that hold columns, or can make them without rows, say so here.
+    fn next_columns(&mut self, cursor: CursorId) -> Future<'_, Result<Page, Refusal>> {
+        Box::pin(async move { Page::of(&self.next_page(cursor).await?) })
+    }
 
     /// Closes a scan; closing twice does nothing.
     fn close(&mut self, cursor: CursorId);

@@ -131,7 +131,7 @@ impl Value {
     pub fn size(&self) -> usize {
         let inner = match self {
             Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) => 0,
-            Self::Decimal(_) => 32,
+            Self::Decimal(d) => d.size(),
             Self::Text(t) | Self::Timestamp(t) | Self::Json(t) => t.len(),
             Self::Bytes(b) => b.len(),
         };

@@ -274,12 +274,10 @@ impl From<sqlx::Error> for Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        match &error {
-            rusqlite::Error::SqliteFailure(failure, _) => {
-                sqlite(u32::try_from(failure.extended_code).unwrap_or(0), error.into()).into()
-            }
-            // Of its own words none comes from the database: they are about how it was called.
-            other => Self::Internal(format!("a prepared statement of SQLite: {other}")),
+        if let rusqlite::Error::SqliteFailure(failure, _) = &error {
+            return sqlite(u32::try_from(failure.extended_code).unwrap_or(0), error.into()).into();
         }
+        // Of its own words none comes from the database: they are about how it was called.
+        Self::Internal(format!("a prepared statement of SQLite: {error}"))
     }
 }

@@ -2,9 +2,9 @@
 
 use mendwright_core::change::Key;
 use mendwright_core::code::Code;
+use mendwright_core::decimal::{Decimal, ParseDecimalError, SCALE_MAX};
 use mendwright_core::port::{
-    ColumnInfo, Comparison, Filter, Finding, LogLevel, Query, Refusal, RefusalKind, Row, RowChange, RowRemoval,
-    Severity,
+    ColumnInfo, Comparison, Filter, Finding, LogLevel, Query, Refusal, RefusalKind, RowChange, RowRemoval, Severity,
 };
 use mendwright_core::text::escape_short;
 use mendwright_core::value::Value;
@@ -21,7 +21,7 @@ pub(crate) fn value(value: types::Value) -> Result<Value, Refusal> {
         types::Value::Boolean(b) => Value::Boolean(b),
         types::Value::Integer(i) => Value::Integer(i),
         types::Value::Float(x) => Value::Float(x),
-        types::Value::Decimal(text) => Value::Decimal(decimal(&text)?),
+        types::Value::Decimal(number) => Value::Decimal(decimal(number)?),
         types::Value::Text(text) => Value::Text(text),
         types::Value::Bytes(bytes) => Value::Bytes(bytes),
         types::Value::Timestamp(text) => Value::Timestamp(text),
@@ -29,17 +29,47 @@ pub(crate) fn value(value: types::Value) -> Result<Value, Refusal> {
     })
 }
 
-fn decimal(text: &str) -> Result<mendwright_core::decimal::Decimal, Refusal> {
+/// A decimal of the guest, in the one form that its number has. In another one, what is recorded and
+/// what is compared would not be what the job said.
+fn decimal(decimal: types::Decimal) -> Result<Decimal, Refusal> {
     let refuse = |why: String| Refusal::new(RefusalKind::Invalid, Code::ValueKind, why);
-    // The contract wants plain digits; core also reads exponents, which could make one column's text
-    // differ from what the author sees.
-    if text.contains(['e', 'E', '+']) {
-        let shown = escape_short(text, SHOWN_CHARS_MAX);
-        return Err(refuse(format!("`{shown}` is not a decimal in plain digits")));
+    match decimal {
+        types::Decimal::Scaled(types::Scaled { coefficient, scale }) => Decimal::from_compact(coefficient, scale)
+            .ok_or_else(|| {
+                let why = if scale > SCALE_MAX {
+                    format!("the scale is at most {SCALE_MAX}")
+                } else {
+                    "the coefficient must not end in zero".to_owned()
+                };
+                refuse(format!("a decimal with coefficient {coefficient} and scale {scale} has another form: {why}"))
+            }),
+        types::Decimal::Digits(text) => {
+            let shown = escape_short(&text, SHOWN_CHARS_MAX);
+            // The contract wants plain digits; core also reads exponents.
+            if text.contains(['e', 'E', '+']) {
+                return Err(refuse(format!("`{shown}` is not a decimal in plain digits")));
+            }
+            let number: Decimal = text
+                .parse()
+                .map_err(|error: ParseDecimalError| refuse(escape_short(&error.to_string(), 2 * SHOWN_CHARS_MAX)))?;
+            if let Some((coefficient, scale)) = number.compact() {
+                return Err(refuse(format!(
+                    "the decimal `{shown}` has another form: coefficient {coefficient} and scale {scale}"
+                )));
+            }
+            if number.to_string() != text {
+                return Err(refuse(format!("the decimal `{shown}` has zeros that its number does not need")));
+            }
+            Ok(number)
+        }
     }
-    text.parse().map_err(|error: mendwright_core::decimal::ParseDecimalError| {
-        refuse(escape_short(&error.to_string(), 2 * SHOWN_CHARS_MAX))
-    })
+}
+
+fn decimal_to_guest(decimal: &Decimal) -> types::Decimal {
+    match decimal.compact() {
+        Some((coefficient, scale)) => types::Decimal::Scaled(types::Scaled { coefficient, scale }),
+        None => types::Decimal::Digits(decimal.to_string()),
+    }
 }
 
 fn values(list: Vec<types::Value>) -> Result<Vec<Value>, Refusal> {
@@ -57,16 +87,12 @@ pub(crate) fn to_guest(value: Value) -> types::Value {
         Value::Boolean(b) => types::Value::Boolean(b),
         Value::Integer(i) => types::Value::Integer(i),
         Value::Float(x) => types::Value::Float(x),
-        Value::Decimal(d) => types::Value::Decimal(d.to_string()),
+        Value::Decimal(d) => types::Value::Decimal(decimal_to_guest(&d)),
         Value::Text(text) => types::Value::Text(text),
         Value::Bytes(bytes) => types::Value::Bytes(bytes),
         Value::Timestamp(text) => types::Value::Timestamp(text),
         Value::Json(text) => types::Value::Json(text),
     }
-}
-
-pub(crate) fn row_to_guest(row: Row) -> Vec<types::Value> {
-    row.into_iter().map(to_guest).collect()
 }
 
 pub(crate) fn column_to_guest(column: ColumnInfo) -> tables::Column {

@@ -10,7 +10,7 @@
 //!
 //! In reading order: [`Sandbox`] (engine, loading), `component` (what a component imports and may),
 //! `call` (one call, and how it ended), `host` (the contract's functions, one module for each
-//! interface), `wasi` (what a language runtime gets), `engine` (all settings), `limiter` and `log`
+//! interface), `page` (rows in its types), `wasi` (what a language runtime gets), `engine` (all settings), `limiter` and `log`
 //! (memory, output), `cache` (compiled code), [`recording`] (the calls of a run, to replay offline).
 
 mod bindings;
@@ -24,6 +24,7 @@ mod error;
 mod host;
 mod limiter;
 mod log;
+mod page;
 pub mod recording;
 mod sandbox;
 #[cfg(any(test, feature = "testing"))]

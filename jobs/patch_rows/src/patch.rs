@@ -163,9 +163,9 @@ impl Patch {
 fn differing<'a>(
     row: &'a DynRow,
     cells: &'a [(String, Value)],
-) -> impl Iterator<Item = (&'a str, &'a Value, &'a Value)> {
+) -> impl Iterator<Item = (&'a str, ValueRef<'a>, &'a Value)> {
     cells.iter().filter_map(|(name, wanted)| {
-        let is = row.value(name).unwrap_or(&Value::Null);
-        (!is.same(wanted)).then_some((name.as_str(), is, wanted))
+        let is = row.value(name.as_str()).unwrap_or(ValueRef::Null);
+        (!is.same(wanted.as_ref())).then_some((name.as_str(), is, wanted))
     })
 }

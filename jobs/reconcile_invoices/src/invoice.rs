@@ -1,8 +1,9 @@
 //! One invoice, judged by its lines. Nothing here asks the host.
 
 use mendwright_sdk::prelude::*;
+use mendwright_sdk::{ColumnIndex, DecimalRef};
 
-use crate::bound::{Bound, Has};
+use crate::bound::{Bound, LinePlaces};
 use crate::{Params, Round, payment};
 
 /// Something for a person about one row.
@@ -37,12 +38,12 @@ pub(crate) fn judge<'a>(
         let message = "no line to sum; the total stays as it is".to_owned();
         faults.push(Fault { code: "invoice_without_lines", row: invoice, message });
     }
-    duplicates(invoice, lines, &mut faults);
-    let currency = one_currency(bound.has, invoice, lines, payments.unwrap_or_default(), &mut faults);
+    duplicates(invoice, lines, bound.line.track, &mut faults);
+    let currency = one_currency(bound.line, invoice, lines, payments.unwrap_or_default(), &mut faults);
     let mut sum = Some(Decimal::ZERO);
     for line in lines {
         // What is no amount is a fault by now, and the sum is of no use.
-        let amount = amount(bound.has, line, &mut faults).unwrap_or_default();
+        let amount = amount(bound.line, line, &mut faults).unwrap_or_default();
         sum = sum.and_then(|sum| sum.exact_add(amount));
     }
     let paid = payments.and_then(|payments| payment::sum(payments, invoice, &mut faults));
@@ -58,10 +59,10 @@ pub(crate) fn judge<'a>(
         (Some(scale), Round::HalfUp) => sum.rounded(scale, Rounding::HalfUp),
         (None, _) => sum,
     };
-    let mut change = invoice.change();
+    let mut change = None;
     let mut reasons = Vec::new();
     if total != Some(sum) {
-        change = change.set("total", sum);
+        change = Some(invoice.change().set("total", sum));
         reasons.push(reason(lines.len(), total, bound.kept()));
     }
     let mut warning = None;
@@ -74,14 +75,13 @@ pub(crate) fn judge<'a>(
         if bound.sets_status()
             && let Some(word) = payment::new_word(invoice, status, &params.status)
         {
-            change = change.set("status", word);
+            change = Some(change.unwrap_or_else(|| invoice.change()).set("status", word));
             reasons.push(format!("paid {paid} of {sum}"));
         }
     }
-    if change.is_empty() {
-        Verdict::Agrees(warning)
-    } else {
-        Verdict::Changes(change.because(reasons.join("; ")), warning)
+    match change {
+        None => Verdict::Agrees(warning),
+        Some(change) => Verdict::Changes(change.because(reasons.join("; ")), warning),
     }
 }
 
@@ -98,15 +98,15 @@ fn reason(lines: usize, before: Option<Decimal>, kept: Option<u32>) -> String {
 }
 
 /// A line's amount; none, and a fault, where it cannot be known or must not be summed.
-fn amount<'a>(has: Has, line: &'a DynRow, faults: &mut Vec<Fault<'a>>) -> Option<Decimal> {
+fn amount<'a>(places: LinePlaces, line: &'a DynRow, faults: &mut Vec<Fault<'a>>) -> Option<Decimal> {
     let mut fault = |code, message: &str| {
         faults.push(Fault { code, row: line, message: format!("{message}; the invoice stays as it is") });
         None
     };
     let read = || {
-        let discount = if has.discount { read(line, "discount")? } else { None };
-        let tax = if has.tax { read(line, "tax")? } else { None };
-        Ok::<_, Error>((read(line, "unit_price")?, read(line, "quantity")?, discount, tax))
+        let optional = |place: Option<usize>| place.map_or(Ok(None), |place| read(line, place));
+        let (discount, tax) = (optional(places.discount)?, optional(places.tax)?);
+        Ok::<_, Error>((read(line, places.unit_price)?, read(line, places.quantity)?, discount, tax))
     };
     let Ok((price, quantity, discount, tax)) = read() else {
         return fault("amount_out_of_range", "an amount has more than 28 digits");
@@ -139,23 +139,23 @@ fn below_zero(number: Decimal) -> bool {
 }
 
 /// A decimal that may be NULL.
-pub(crate) fn read(row: &DynRow, column: &str) -> Result<Option<Decimal>> {
+pub(crate) fn read(row: &DynRow, column: impl ColumnIndex) -> Result<Option<Decimal>> {
     row.get(column)
 }
 
 /// The one currency of an invoice, its lines and payments, where any of them says one; a fault for each
 /// row that says another.
 fn one_currency<'a>(
-    has: Has,
+    places: LinePlaces,
     invoice: &'a DynRow,
     lines: &'a [DynRow],
     payments: &'a [DynRow],
     faults: &mut Vec<Fault<'a>>,
 ) -> Option<&'a str> {
     let mut first: Option<&str> = None;
-    let lines = if has.currency { lines } else { &[] };
+    let lines = if places.currency.is_some() { lines } else { &[] };
     for row in std::iter::once(invoice).chain(lines).chain(payments) {
-        let Some(Value::Text(currency)) = row.value("currency") else { continue };
+        let Some(ValueRef::Text(currency)) = row.value("currency") else { continue };
         match first {
             None => first = Some(currency),
             Some(first) if first == currency => {}
@@ -169,17 +169,17 @@ fn one_currency<'a>(
 }
 
 /// Lines that are equal in all but their key: a fault for each but the first.
-fn duplicates<'a>(invoice: &DynRow, lines: &'a [DynRow], faults: &mut Vec<Fault<'a>>) {
+fn duplicates<'a>(invoice: &DynRow, lines: &'a [DynRow], track: usize, faults: &mut Vec<Fault<'a>>) {
     if lines.len() < 2 {
         return;
     }
-    // By a hash first: comparing every pair of an invoice's lines would cost more than all the rest.
-    let mut hashes: Vec<u64> = lines.iter().map(hash).collect();
-    hashes.sort_unstable();
-    if hashes.array_windows().all(|[a, b]| a != b) {
+    // By hashes first, because comparing every pair of an invoice's lines would cost more than all the
+    // rest; and by the track's alone before that, because few invoices name one twice.
+    let of_track = |line: &DynRow| hash(line.value(track).into_iter());
+    if all_differ(lines.iter().map(of_track)) || all_differ(lines.iter().map(|line| hash(line.values_but_key()))) {
         return;
     }
-    let mut hashed: Vec<(u64, usize)> = lines.iter().enumerate().map(|(place, line)| (hash(line), place)).collect();
+    let mut hashed: Vec<(u64, usize)> = lines.iter().map(|line| hash(line.values_but_key())).zip(0..).collect();
     hashed.sort_unstable();
     let mut found = Vec::new();
     for equal in hashed.chunk_by(|(a, _), (b, _)| a == b).filter(|chunk| chunk.len() > 1) {
@@ -198,21 +198,34 @@ fn duplicates<'a>(invoice: &DynRow, lines: &'a [DynRow], faults: &mut Vec<Fault<
 }
 
 fn id(row: &DynRow) -> String {
-    row.value("id").map(ToString::to_string).unwrap_or_default()
+    row.value("id").map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn all_differ(hashes: impl Iterator<Item = u64>) -> bool {
+    let mut hashes: Vec<u64> = hashes.collect();
+    hashes.sort_unstable();
+    hashes.array_windows().all(|[a, b]| a != b)
 }
 
 /// Not a good hash, but a short one: it is made for each line, and equal ones are compared in full.
-fn hash(line: &DynRow) -> u64 {
+fn hash<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> u64 {
     let mut hash = 0_u64;
     let mut mix = |part: u64| hash = (hash.rotate_left(5) ^ part).wrapping_mul(0x517c_c1b7_2722_0a95);
-    for value in line.values_but_key() {
+    for value in values {
         match value {
-            Value::Null => mix(1),
-            Value::Boolean(b) => mix(u64::from(*b)),
-            Value::Integer(i) => mix(i.cast_unsigned()),
-            Value::Float(x) => mix(x.to_bits()),
-            Value::Decimal(t) | Value::Text(t) | Value::Timestamp(t) | Value::Json(t) => bytes(t.as_bytes(), &mut mix),
-            Value::Bytes(b) => bytes(b, &mut mix),
+            ValueRef::Null => mix(1),
+            ValueRef::Boolean(b) => mix(u64::from(b)),
+            ValueRef::Integer(i) => mix(i.cast_unsigned()),
+            ValueRef::Float(x) => mix(x.to_bits()),
+            ValueRef::Decimal(DecimalRef::Scaled(number)) => {
+                mix(number.coefficient.cast_unsigned());
+                mix(u64::from(number.scale));
+            }
+            ValueRef::Decimal(DecimalRef::Digits(t))
+            | ValueRef::Text(t)
+            | ValueRef::Timestamp(t)
+            | ValueRef::Json(t) => bytes(t.as_bytes(), &mut mix),
+            ValueRef::Bytes(b) => bytes(b, &mut mix),
         }
     }
     hash

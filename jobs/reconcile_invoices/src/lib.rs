@@ -122,7 +122,7 @@ pub fn verify(run: &Run, changed: &[Planned]) -> Result {
 const INVOICES_AT_ONCE: usize = 1_000;
 
 fn id_of(invoice: &DynRow) -> Ordered {
-    Ordered(invoice.value("id").cloned().unwrap_or(Value::Null))
+    Ordered(invoice.value("id").map_or(Value::Null, ValueRef::to_value))
 }
 
 /// An invoice's payments; none where payments are not bound.

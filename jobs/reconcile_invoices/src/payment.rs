@@ -35,8 +35,8 @@ pub(crate) fn new_word(invoice: &DynRow, status: Status, words: &StatusWords) ->
         Status::Overpaid => &words.overpaid,
     };
     match invoice.value("status") {
-        Some(Value::Null) => Some(wanted.clone()),
-        Some(Value::Text(word)) if word != wanted && all.contains(&word) => Some(wanted.clone()),
+        Some(ValueRef::Null) => Some(wanted.clone()),
+        Some(ValueRef::Text(word)) if word != wanted && all.iter().any(|own| *own == word) => Some(wanted.clone()),
         _ => None,
     }
 }

@@ -95,8 +95,8 @@ fn implement_row(name: &Ident, table: &LitStr, columns: &[Column]) -> TokenStrea
             const TABLE: &'static str = #table;
             const COLUMNS: &'static [::mendwright_sdk::row::ColumnSpec] = &[#(#specs),*];
 
-            fn decode(values: ::std::vec::Vec<::mendwright_sdk::Value>) -> ::mendwright_sdk::Result<Self> {
-                let mut reader = ::mendwright_sdk::row::Reader::new::<Self>(values);
+            fn decode(row: ::mendwright_sdk::RowRef<'_>) -> ::mendwright_sdk::Result<Self> {
+                let mut reader = ::mendwright_sdk::row::Reader::new::<Self>(row);
                 ::core::result::Result::Ok(Self { #(#fields: reader.take()?),* })
             }
 

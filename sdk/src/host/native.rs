@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::contract::{
-    Check, ColumnInfo, Detail, Finding, HostResult, Identity, Level, Query, RowChange, RowRemoval, Value,
+    Check, ColumnInfo, Detail, Finding, Found, HostResult, Identity, Level, Page, Query, RowChange, RowRemoval, Value,
 };
 use crate::error::Error;
 use crate::row::Row;
@@ -102,7 +102,7 @@ pub(crate) fn describe(table: &str) -> HostResult<Vec<ColumnInfo>> {
     call(|backend| backend.describe(table))
 }
 
-pub(crate) fn get(table: &str, keys: &[Vec<Value>], columns: &[String]) -> HostResult<Vec<Option<Vec<Value>>>> {
+pub(crate) fn get(table: &str, keys: &[Vec<Value>], columns: &[String]) -> HostResult<Found> {
     call(|backend| backend.get(table, keys, columns))
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn scan(query: &Query) -> HostResult<Cursor> {
     call(|backend| backend.scan(query)).map(Cursor)
 }
 
-pub(crate) fn next_page(cursor: &Cursor) -> HostResult<Vec<Vec<Value>>> {
+pub(crate) fn next_page(cursor: &Cursor) -> HostResult<Page> {
     call(|backend| backend.next_page(cursor.0))
 }
 

@@ -1,8 +1,8 @@
 //! The component's imports and exports.
 
 use crate::contract::{
-    Check, ColumnInfo, Compensation, Failure, Finding, HostResult, Identity, Level, Planned, Query, RowChange,
-    RowRemoval, Value,
+    Check, ColumnInfo, Compensation, Failure, Finding, Found, HostResult, Identity, Level, Page, Planned, Query,
+    RowChange, RowRemoval, Value,
 };
 use crate::job::{self, Repair};
 use crate::row::Row;
@@ -20,6 +20,12 @@ pub mod bindings {
             "mendwright:repair/types@0.1.0": crate::contract,
             "mendwright:repair/run@0.1.0/identity": crate::contract::Identity,
             "mendwright:repair/run@0.1.0/level": crate::contract::Level,
+            "mendwright:repair/tables@0.1.0/packed": crate::contract::Packed,
+            "mendwright:repair/tables@0.1.0/decimals": crate::contract::Decimals,
+            "mendwright:repair/tables@0.1.0/vector": crate::contract::Vector,
+            "mendwright:repair/tables@0.1.0/column-values": crate::contract::ColumnValues,
+            "mendwright:repair/tables@0.1.0/page": crate::contract::Page,
+            "mendwright:repair/tables@0.1.0/found": crate::contract::Found,
             "mendwright:repair/tables@0.1.0/comparison": crate::contract::Comparison,
             "mendwright:repair/tables@0.1.0/filter": crate::contract::Filter,
             "mendwright:repair/tables@0.1.0/query": crate::contract::Query,
@@ -69,7 +75,7 @@ pub(crate) fn describe(table: &str) -> HostResult<Vec<ColumnInfo>> {
     tables::describe(table)
 }
 
-pub(crate) fn get(table: &str, keys: &[Vec<Value>], columns: &[String]) -> HostResult<Vec<Option<Vec<Value>>>> {
+pub(crate) fn get(table: &str, keys: &[Vec<Value>], columns: &[String]) -> HostResult<Found> {
     tables::get(table, keys, columns)
 }
 
@@ -77,7 +83,7 @@ pub(crate) fn scan(query: &Query) -> HostResult<Cursor> {
     tables::scan(query)
 }
 
-pub(crate) fn next_page(cursor: &Cursor) -> HostResult<Vec<Vec<Value>>> {
+pub(crate) fn next_page(cursor: &Cursor) -> HostResult<Page> {
     cursor.next_page()
 }
 

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Tables;
 use super::cursor::{Condition, Cursor};
+use super::page::PageBuilder;
 use super::table::{Changed, Column, Key, Table};
 use crate::contract::{
-    Cell, Check, ColumnInfo, Comparison, Detail, Filter, Finding, HostResult, Identity, Level, Query, RowChange,
-    RowRemoval, Value,
+    Cell, Check, ColumnInfo, Comparison, Detail, Filter, Finding, Found, HostResult, Identity, Level, Page, Query,
+    RowChange, RowRemoval, Value,
 };
 use crate::error::Error;
 use crate::manifest::{Manifest, Request};
 use crate::row::ColumnSpec;
-use crate::value::{Kind, Ordered};
+use crate::value::Ordered;
 
 /// Keys in one `get`, values in one `is-in`.
 const LIST_MAX: usize = 1_000;
@@ -173,22 +174,21 @@ impl Backend {
         Ok(key.chain(others).map(info).collect())
     }
 
-    pub(crate) fn get(
-        &self,
-        name: &str,
-        keys: &[Vec<Value>],
-        columns: &[String],
-    ) -> HostResult<Vec<Option<Vec<Value>>>> {
+    pub(crate) fn get(&self, name: &str, keys: &[Vec<Value>], columns: &[String]) -> HostResult<Found> {
         let (table, request) = self.table(name)?;
         if keys.len() > LIST_MAX {
             return Err(invalid("`get` takes at most 1,000 keys"));
         }
         let places = readable(table, request, columns)?;
-        let row = |key: &Vec<Value>| {
+        let (mut present, mut rows) = (Vec::with_capacity(keys.len()), PageBuilder::new(places.len(), keys.len()));
+        for key in keys {
             let row = table.now(&valid_key(table, key)?);
-            Ok(row.map(|row| places.iter().filter_map(|place| row.get(*place).cloned()).collect()))
-        };
-        keys.iter().map(row).collect()
+            present.push(row.is_some());
+            if let Some(row) = row {
+                rows.push(places.iter().filter_map(|place| row.get(*place)));
+            }
+        }
+        Ok(Found { present, rows: rows.finish() })
     }
 
     pub(crate) fn scan(&mut self, query: &Query) -> HostResult<u32> {
@@ -205,7 +205,7 @@ impl Backend {
         Ok(self.next_cursor)
     }
 
-    pub(crate) fn next_page(&mut self, cursor: u32) -> HostResult<Vec<Vec<Value>>> {
+    pub(crate) fn next_page(&mut self, cursor: u32) -> HostResult<Page> {
         let cursor = self.cursors.get_mut(&cursor).ok_or_else(|| invalid("the scan is closed"))?;
         let table = self.tables.get(&cursor.table).ok_or_else(|| invalid("the table is gone"))?;
         Ok(cursor.next_page(table))
@@ -324,13 +324,17 @@ fn readable_one(table: &Table, request: &Request, column: &str) -> HostResult<us
 }
 
 fn check_kind(column: &Column, value: &Value) -> HostResult<()> {
-    match value.kind() {
-        Some(kind) if kind != column.kind => {
-            let message = format!("`{}` holds {}, not {}", column.name, column.kind.word(), kind.word());
-            Err(Error::Invalid(detail("ERR_VALUE_KIND", message)))
-        }
-        _ => Ok(()),
+    if let Some(kind) = value.kind().filter(|kind| *kind != column.kind) {
+        let message = format!("`{}` holds {}, not {}", column.name, column.kind.word(), kind.word());
+        return Err(Error::Invalid(detail("ERR_VALUE_KIND", message)));
     }
+    if let Value::Decimal(number) = value
+        && !number.is_canonical()
+    {
+        let message = format!("`{}`: the decimal {number} is not in the one form of its number", column.name);
+        return Err(Error::Invalid(detail("ERR_VALUE_KIND", message)));
+    }
+    Ok(())
 }
 
 fn condition(table: &Table, request: &Request, filter: &Filter) -> HostResult<Condition> {
@@ -420,10 +424,8 @@ fn set(table: &Table, values: &mut [Value], cells: &[Cell]) {
     }
 }
 
-/// Puts a value as the host keeps it: decimals in their canonical form.
 fn put(values: &mut [Value], place: usize, value: Value) {
-    let canonical = if let Value::Decimal(text) = &value { Kind::Decimal.parse(text) } else { None };
     if let Some(own) = values.get_mut(place) {
-        *own = canonical.unwrap_or(value);
+        *own = value;
     }
 }

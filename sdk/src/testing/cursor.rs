@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::page::PageBuilder;
 use super::table::{Key, Table, order};
-use crate::contract::{Comparison, Value};
+use crate::contract::{Comparison, Page, Value};
 
 /// Rows in one page; the contract's limit.
 const PAGE_ROWS: usize = 1_000;
@@ -63,12 +64,11 @@ impl Cursor {
     }
 
     /// The next rows, merged with what the run changed before this call.
-    pub(super) fn next_page(&mut self, table: &Table) -> Vec<Vec<Value>> {
+    pub(super) fn next_page(&mut self, table: &Table) -> Page {
         let mut changed = self.changed(table);
         changed.reverse();
-        let mut page: Vec<Vec<Value>> = Vec::new();
+        let mut page = PageBuilder::new(self.columns.len(), self.sorted.len().saturating_sub(self.next).min(PAGE_ROWS));
         let (mut last, mut last_untouched) = (None, None);
-        let pick = |row: &[Value]| self.columns.iter().filter_map(|place| row.get(*place).cloned()).collect();
         while page.len() < PAGE_ROWS {
             let number = self.sorted.get(self.next).copied();
             let untouched = number.and_then(|number| table.row_at(number));
@@ -84,18 +84,22 @@ impl Cursor {
             };
             if take_changed {
                 last = changed.pop();
-                page.extend(last.as_ref().map(|(row, _)| pick(row)));
+                if let Some((row, _)) = &last {
+                    page.push(self.columns.iter().filter_map(|place| row.get(*place)));
+                }
                 last_untouched = None;
             } else {
                 self.next += 1;
-                page.extend(untouched.map(|(_, row)| pick(row)));
+                if let Some((_, row)) = untouched {
+                    page.push(self.columns.iter().filter_map(|place| row.get(*place)));
+                }
                 last_untouched = untouched;
             }
         }
         if let Some(last) = last_untouched.map(|(key, row)| (row.clone(), key.clone())).or(last) {
             self.last = Some(last);
         }
-        page
+        page.finish()
     }
 
     /// Changed rows that are still to come, in the scan's order.

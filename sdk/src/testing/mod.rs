@@ -47,6 +47,7 @@
 pub(crate) mod backend;
 mod cursor;
 mod outcome;
+mod page;
 mod schema;
 mod table;
 mod text;

@@ -20,7 +20,8 @@ mod bindings {
     });
 }
 
-use bindings::mendwright::repair::types::{Detail, Error, Value};
+use bindings::mendwright::repair::tables::{ColumnValues, Decimals, Found, Page, Vector};
+use bindings::mendwright::repair::types::{Detail, Error};
 use bindings::mendwright::repair::{run, table_writes, tables, types};
 use bindings::{RepairJob, RepairJobPre};
 
@@ -30,8 +31,8 @@ pub(crate) struct Host {
     job: RepairJobPre<Rows>,
 }
 
-/// A table: its name, its columns with their kinds, and its rows.
-type Table = (&'static str, Vec<(&'static str, &'static str)>, Vec<Vec<Value>>);
+/// A table: its name, its columns with their kinds, and their values.
+type Table = (&'static str, Vec<(&'static str, &'static str)>, Vec<Vector>);
 
 /// Tables in a vector.
 pub(crate) struct Rows {
@@ -83,9 +84,11 @@ impl Host {
 
 impl Rows {
     pub(crate) fn one_wrong() -> Self {
-        let decimal = |text: &str| Value::Decimal(text.to_owned());
-        let invoice = vec![Value::Integer(1), decimal("1.04")];
-        let line = vec![Value::Integer(1), Value::Integer(1), Value::Integer(1), decimal("0.02"), Value::Integer(2)];
+        let decimal =
+            |cents| Vector::Decimal(Decimals { coefficients: vec![cents], scales: vec![2], digits: Vec::new() });
+        let integer = |number| Vector::Integer(vec![number]);
+        let invoice = vec![integer(1), decimal(104)];
+        let line = vec![integer(1), integer(1), integer(1), decimal(2), integer(2)];
         let columns = vec![
             ("id", "integer"),
             ("invoice_id", "integer"),
@@ -95,8 +98,8 @@ impl Rows {
         ];
         Self {
             tables: vec![
-                ("invoices", vec![("id", "integer"), ("total", "decimal")], vec![invoice]),
-                ("invoice_lines", columns, vec![line]),
+                ("invoices", vec![("id", "integer"), ("total", "decimal")], invoice),
+                ("invoice_lines", columns, line),
             ],
             open: Vec::new(),
             changed: 0,
@@ -155,13 +158,15 @@ impl run::Host for Rows {
 }
 
 impl tables::HostCursor for Rows {
-    async fn next_page(&mut self, cursor: Resource<Cursor>) -> std::result::Result<Vec<Vec<Value>>, Error> {
-        let Some((table, places, at_end)) = self.open.get_mut(cursor.rep() as usize) else { return Ok(Vec::new()) };
+    async fn next_page(&mut self, cursor: Resource<Cursor>) -> std::result::Result<Page, Error> {
+        let end = Page { n_rows: 0, columns: Vec::new() };
+        let Some((table, places, at_end)) = self.open.get_mut(cursor.rep() as usize) else { return Ok(end) };
         if std::mem::replace(at_end, true) {
-            return Ok(Vec::new());
+            return Ok(end);
         }
-        let rows = self.tables.get(*table).map(|(_, _, rows)| rows.as_slice()).unwrap_or_default();
-        Ok(rows.iter().map(|row| places.iter().filter_map(|at| row.get(*at).cloned()).collect()).collect())
+        let all = self.tables.get(*table).map(|(_, _, columns)| columns.as_slice()).unwrap_or_default();
+        let column = |at: &usize| Some(ColumnValues { nulls: Vec::new(), values: all.get(*at)?.clone() });
+        Ok(Page { n_rows: 1, columns: places.iter().filter_map(column).collect() })
     }
 
     async fn drop(&mut self, _cursor: Resource<Cursor>) -> Result<()> {
@@ -188,10 +193,11 @@ impl tables::Host for Rows {
     async fn get(
         &mut self,
         _table: String,
-        keys: Vec<Vec<Value>>,
+        keys: Vec<Vec<types::Value>>,
         _columns: Vec<String>,
-    ) -> std::result::Result<Vec<Option<Vec<Value>>>, Error> {
-        Ok(keys.iter().map(|_| None).collect())
+    ) -> std::result::Result<Found, Error> {
+        let rows = Page { n_rows: 0, columns: Vec::new() };
+        Ok(Found { present: keys.iter().map(|_| false).collect(), rows })
     }
 
     async fn scan(&mut self, query: tables::Query) -> std::result::Result<Resource<Cursor>, Error> {

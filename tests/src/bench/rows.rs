@@ -8,9 +8,11 @@ use std::sync::Arc;
 use mendwright_core::change::Key;
 use mendwright_core::code::Code;
 use mendwright_core::kind::Kind;
+use mendwright_core::page::{Page, PageBuilder};
 use mendwright_core::port::{
     ColumnInfo, CursorId, Future, Query, Refusal, RefusalKind, Row, RowChange, RowRemoval, Tables,
 };
+use mendwright_core::value::Value;
 
 /// Rows in one page of a scan, as the contract says.
 const PAGE_ROWS: usize = 1_000;
@@ -70,14 +72,32 @@ impl RowTables {
         Ok(CursorId(self.opened))
     }
 
-    fn page(&mut self, cursor: CursorId) -> Vec<Row> {
-        let Some(scan) = self.scans.get_mut(&cursor.0) else { return Vec::new() };
-        let rows = scan.rows.iter().skip(scan.next).take(PAGE_ROWS);
-        let page: Vec<Row> =
-            rows.map(|row| scan.places.iter().filter_map(|at| row.get(*at).cloned()).collect()).collect();
-        scan.next += page.len();
-        page
+    /// The places of the columns that a scan reads, and its next rows.
+    fn turn(&mut self, cursor: CursorId) -> Option<(&[usize], &[Row])> {
+        let scan = self.scans.get_mut(&cursor.0)?;
+        let rows = scan.rows.get(scan.next..)?;
+        let rows = rows.get(..PAGE_ROWS).unwrap_or(rows);
+        scan.next += rows.len();
+        Some((&scan.places, rows))
     }
+
+    fn columns(&mut self, cursor: CursorId) -> Result<Page, Refusal> {
+        let Some((places, rows)) = self.turn(cursor) else { return Ok(Page::default()) };
+        let mut page = PageBuilder::new(places.len(), rows.len());
+        for row in rows {
+            page.push(places.iter().map(|at| row.get(*at).unwrap_or(&Value::Null)))?;
+        }
+        Ok(page.finish())
+    }
+
+    fn page(&mut self, cursor: CursorId) -> Vec<Row> {
+        let Some((places, rows)) = self.turn(cursor) else { return Vec::new() };
+        rows.iter().map(|row| pick(row, places)).collect()
+    }
+}
+
+fn pick(row: &Row, places: &[usize]) -> Row {
+    places.iter().map(|at| row.get(*at).cloned().unwrap_or(Value::Null)).collect()
 }
 
 fn places(table: &Table, columns: &[String]) -> Result<Vec<usize>, Refusal> {
@@ -101,7 +121,7 @@ impl Tables for RowTables {
             let places = places(table, &columns)?;
             let row = |key: &Key| {
                 let row = table.rows.iter().find(|row| row.first() == key.0.first())?;
-                Some(places.iter().filter_map(|at| row.get(*at).cloned()).collect())
+                Some(pick(row, &places))
             };
             Ok(keys.iter().map(row).collect())
         });
@@ -114,6 +134,10 @@ impl Tables for RowTables {
 
     fn next_page(&mut self, cursor: CursorId) -> Future<'_, Result<Vec<Row>, Refusal>> {
         Box::pin(ready(Ok(self.page(cursor))))
+    }
+
+    fn next_columns(&mut self, cursor: CursorId) -> Future<'_, Result<Page, Refusal>> {
+        Box::pin(ready(self.columns(cursor)))
     }
 
     fn close(&mut self, cursor: CursorId) {

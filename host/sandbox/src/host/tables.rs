@@ -2,12 +2,13 @@
 
 use mendwright_core::budget::Metric;
 use mendwright_core::code::Code;
-use mendwright_core::port::{Comparison, CursorId, Query, Refusal, RefusalKind};
+use mendwright_core::page::Page;
+use mendwright_core::port::{Comparison, CursorId, Query, Refusal, RefusalKind, Row};
 use wasmtime::component::{Linker, Resource, ResourceType};
 
 use super::{State, enter, link_fn};
 use crate::bindings::mendwright::repair::{tables, types};
-use crate::convert;
+use crate::{convert, page};
 
 /// Keys in one `get` and values of one `is-in`, as the contract says.
 const LIST_MAX: usize = 1_000;
@@ -17,7 +18,7 @@ const LIST_MAX: usize = 1_000;
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Cursor;
 
-type Rows = Vec<Vec<types::Value>>;
+type Keys = Vec<Vec<types::Value>>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut instance = linker.instance("mendwright:repair/tables@0.1.0")?;
@@ -32,7 +33,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         let result = state.describe(&table).await;
         state.answer(result)
     });
-    link_fn!(instance, "get", |state, table: String, keys: Rows, columns: Vec<String>| {
+    link_fn!(instance, "get", |state, table: String, keys: Keys, columns: Vec<String>| {
         let result = state.get(&table, keys, columns).await;
         state.answer(result)
     });
@@ -62,19 +63,16 @@ impl State {
         Ok(columns.into_iter().map(convert::column_to_guest).collect())
     }
 
-    async fn get(
-        &mut self,
-        table: &str,
-        keys: Rows,
-        columns: Vec<String>,
-    ) -> Result<Vec<Option<Vec<types::Value>>>, Refusal> {
+    async fn get(&mut self, table: &str, keys: Keys, columns: Vec<String>) -> Result<tables::Found, Refusal> {
         self.still_open()?;
         if keys.len() > LIST_MAX {
             return Err(too_many("`get`", keys.len()));
         }
         let keys = keys.into_iter().map(convert::key).collect::<Result<_, _>>()?;
         let rows = self.tables.get(table, keys, columns).await?;
-        Ok(rows.into_iter().map(|row| row.map(convert::row_to_guest)).collect())
+        let present = rows.iter().map(Option::is_some).collect();
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        Ok(tables::Found { present, rows: page::to_guest(Page::of(&rows)?) })
     }
 
     async fn scan(&mut self, query: tables::Query) -> Result<Resource<Cursor>, Refusal> {
@@ -90,10 +88,9 @@ impl State {
         Ok(Resource::new_own(number))
     }
 
-    async fn next_page(&mut self, cursor: CursorId) -> Result<Rows, Refusal> {
+    async fn next_page(&mut self, cursor: CursorId) -> Result<tables::Page, Refusal> {
         self.still_open()?;
-        let rows = self.tables.next_page(cursor).await?;
-        Ok(rows.into_iter().map(convert::row_to_guest).collect())
+        Ok(page::to_guest(self.tables.next_columns(cursor).await?))
     }
 
     fn close(&mut self, cursor: CursorId) {

@@ -26,8 +26,19 @@ fn story<T>(finished: &Finished<T>) -> String {
     )
 }
 
-const ATTACKS: [&str; 10] =
-    ["none", "clock", "random", "look-around", "names", "floats", "decimals", "cursor-order", "panic", "sleep"];
+const ATTACKS: [&str; 11] = [
+    "none",
+    "clock",
+    "random",
+    "look-around",
+    "names",
+    "floats",
+    "decimals",
+    "decimal-forms",
+    "cursor-order",
+    "panic",
+    "sleep",
+];
 
 #[tokio::test]
 async fn two_executions_are_the_same_to_the_last_unit_of_fuel() {

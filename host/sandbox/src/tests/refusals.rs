@@ -119,6 +119,22 @@ async fn what_is_no_decimal_in_plain_digits_is_refused_before_any_adapter_sees_i
 }
 
 #[tokio::test]
+async fn a_decimal_in_another_form_than_its_numbers_own_is_refused_by_name() {
+    let finished = attack(r#"{"attack": "decimal-forms"}"#, &[]).await;
+    let lines = log(&finished);
+    assert_eq!(lines.len(), 20);
+    for line in &lines {
+        assert!(line.contains("invalid ERR_VALUE_KIND"), "{line}");
+    }
+    let says = |at: usize, why: &str| assert!(lines[at].contains(why), "{}", lines[at]);
+    says(0, "coefficient 990 and scale 2 has another form: the coefficient must not end in zero");
+    says(3, "the scale is at most 18");
+    says(8, "the decimal `9.90` has another form: coefficient 99 and scale 1");
+    says(16, "has zeros that its number does not need");
+    assert_eq!(finished.tables, MemoryTables::invoices(3));
+}
+
+#[tokio::test]
 async fn a_decimal_column_takes_no_float_whatever_it_is() {
     let finished = attack(r#"{"attack": "floats"}"#, &[]).await;
     assert_eq!(finished.log.len(), 6);

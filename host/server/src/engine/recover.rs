@@ -67,10 +67,12 @@ impl Host {
     }
 
     async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
-        let (held, prefix) = match run.state {
-            State::Applying | State::Verifying => self.held_of_plan(run).await?,
-            State::RollingBack => (self.held_of_undo(run).await?, Prefix::default()),
-            _ => (Held::Nothing, Prefix::default()),
+        let (held, prefix) = if matches!(run.state, State::Applying | State::Verifying) {
+            self.held_of_plan(run).await?
+        } else if run.state == State::RollingBack {
+            (self.held_of_undo(run).await?, Prefix::default())
+        } else {
+            (Held::Nothing, Prefix::default())
         };
         let was_applied = run.applied_at_us.is_some();
         let Some(finding) = decide(run.state, was_applied, held, abandoned(run)) else { return Ok(()) };

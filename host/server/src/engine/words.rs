@@ -2,7 +2,7 @@
 //!
 //! Its words are masked from the moment in which it names a sensitive column in any call; where it stops
 //! half-way, also if its parameters could hold such a value. Its parameters are masked wherever the run's
-//! authority reaches a sensitive column: see decision 6.
+//! authority reaches a sensitive column: see decision 9.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

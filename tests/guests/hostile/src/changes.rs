@@ -2,7 +2,7 @@
 
 use crate::bindings::mendwright::repair::table_writes;
 use crate::bindings::mendwright::repair::types::Value;
-use crate::params::{change, say};
+use crate::params::{change, decimal, say};
 use crate::{Outcome, Run};
 
 fn update(run: &Run, rows: Vec<(Vec<Value>, Value)>) -> Outcome {
@@ -22,7 +22,7 @@ pub(crate) fn different_at_apply(run: &Run) -> Outcome {
     let mut rows = run.params.rows();
     if run.applying {
         for (_, value) in &mut rows {
-            *value = Value::Decimal("999999.99".to_owned());
+            *value = Value::Decimal(decimal("999999.99"));
         }
     }
     update(run, rows)

@@ -6,7 +6,7 @@ use crate::bindings::mendwright::repair::table_writes;
 use crate::bindings::mendwright::repair::tables;
 use crate::bindings::mendwright::repair::types::Failure;
 use crate::bindings::{Compensation, Planned};
-use crate::params::{Params, change, say, tell};
+use crate::params::{Params, change, found, say, tell};
 
 pub(crate) fn answer(changes: &[Planned]) -> Result<Compensation, Failure> {
     let params = Params::read();
@@ -42,8 +42,8 @@ fn each(changes: &[Planned], params: &Params) -> Result<Compensation, Failure> {
 /// reads can it tell them apart. While a cell holds what it should this proposes one thing, and then
 /// another, or nothing.
 fn fickle(params: Params) -> Result<Compensation, Failure> {
-    let seen = say("get", tables::get(&params.table(), &[params.key()], &["note".to_owned()]));
-    let seen = seen.and_then(|rows| rows.into_iter().next()).flatten().and_then(|row| row.into_iter().next());
+    let cell = say("get", tables::get(&params.table(), &[params.key()], &["note".to_owned()]));
+    let seen = cell.as_ref().map(found);
     let kept = format!("{seen:?}").contains(&params.text("while", ""));
     let next = if kept { "first" } else { "then" };
     if params.text(next, "") == "restore" {

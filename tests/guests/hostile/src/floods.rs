@@ -94,7 +94,7 @@ pub(crate) fn cursor_order(run: &Run) -> Outcome {
     open.clear();
     let _again = say("scan", tables::scan(&query));
     if let Some(rows) = kept.and_then(|cursor| say("next-page", cursor.next_page())) {
-        tell(&format!("{} rows", rows.len()));
+        tell(&format!("{} rows", rows.n_rows));
     }
     Ok(String::new())
 }

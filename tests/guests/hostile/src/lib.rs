@@ -84,6 +84,7 @@ fn attack(name: &str) -> Option<Attack> {
         "deep-json" => values::deep_json,
         "floats" => values::floats,
         "decimals" => values::decimals,
+        "decimal-forms" => values::decimal_forms,
         _ => return None,
     })
 }

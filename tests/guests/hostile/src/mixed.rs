@@ -6,7 +6,7 @@ use crate::bindings::mendwright::repair::run;
 use crate::bindings::mendwright::repair::table_writes::{self, Removal};
 use crate::bindings::mendwright::repair::tables::{self, Comparison, Filter, Query};
 use crate::bindings::mendwright::repair::types::{Check, Failure, Finding, Severity, Value};
-use crate::params::{say, tell};
+use crate::params::{found, say, tell};
 use crate::{Outcome, Run};
 
 /// No attack: reads the rows that it updates, then updates, inserts and deletes as the parameters say.
@@ -38,7 +38,7 @@ pub(crate) fn mixed(run: &Run) -> Outcome {
 pub(crate) fn gossip(run: &Run) -> Outcome {
     let (table, column) = (run.params.table(), run.params.column());
     let rows = say("get", tables::get(&table, &[run.params.key()], std::slice::from_ref(&column)));
-    let said = format!("{rows:?}");
+    let said = format!("{:?}", rows.as_ref().map(found));
     tell(&said);
     let _ = writeln!(std::io::stdout(), "{said}");
     let _ = writeln!(std::io::stderr(), "{said}");

@@ -6,7 +6,8 @@ use serde_json::Value as Json;
 
 use crate::bindings::mendwright::repair::run::{self, Level};
 use crate::bindings::mendwright::repair::table_writes::{Cell, Change};
-use crate::bindings::mendwright::repair::types::{Error, Value};
+use crate::bindings::mendwright::repair::tables::{ColumnValues, Found, Packed, Page, Vector};
+use crate::bindings::mendwright::repair::types::{Decimal, Error, Scaled, Value};
 
 /// The run's parameters.
 pub(crate) struct Params(Json);
@@ -92,13 +93,64 @@ fn value(tagged: &str) -> Value {
         "o" => Value::Boolean(rest == "true"),
         "b" => Value::Bytes(bytes(rest)),
         "i" => Value::Integer(rest.parse().unwrap_or(0)),
-        "d" => Value::Decimal(rest.to_owned()),
+        "d" => Value::Decimal(decimal(rest)),
         "f" => Value::Float(rest.parse().unwrap_or(0.0)),
         "t" => Value::Text(rest.to_owned()),
         "s" => Value::Timestamp(rest.to_owned()),
         "j" => Value::Json(rest.to_owned()),
         _ => Value::Null,
     }
+}
+
+/// A decimal of few digits in the contract's one form; any other text as it is, for the host to judge.
+pub(crate) fn decimal(text: &str) -> Decimal {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let scale = u8::try_from(fraction.len()).ok().filter(|scale| *scale <= 18);
+    match (format!("{whole}{fraction}").parse(), scale) {
+        (Ok(coefficient), Some(scale)) if !text.starts_with('+') => Decimal::Scaled(Scaled { coefficient, scale }),
+        (_, _) => Decimal::Digits(text.to_owned()),
+    }
+}
+
+/// The rows of a page, as a list of lists.
+pub(crate) fn rows(page: &Page) -> Vec<Vec<Value>> {
+    let n_rows = usize::try_from(page.n_rows).unwrap_or(0);
+    (0..n_rows).map(|row| page.columns.iter().filter_map(|column| cell(column, row)).collect()).collect()
+}
+
+/// What `get` found: the row of each key, or none.
+pub(crate) fn found(found: &Found) -> Vec<Option<Vec<Value>>> {
+    let mut rows = rows(&found.rows).into_iter();
+    found.present.iter().map(|present| present.then(|| rows.next()).flatten()).collect()
+}
+
+fn cell(column: &ColumnValues, row: usize) -> Option<Value> {
+    if column.nulls.get(row) == Some(&true) {
+        return Some(Value::Null);
+    }
+    let bytes = |packed: &Packed| {
+        let offset = |at: usize| usize::try_from(*packed.offsets.get(at)?).ok();
+        packed.bytes.get(offset(row)?..offset(row + 1)?).map(<[u8]>::to_vec)
+    };
+    let text = |packed: &Packed| String::from_utf8(bytes(packed)?).ok();
+    Some(match &column.values {
+        Vector::Null => Value::Null,
+        Vector::Boolean(all) => Value::Boolean(*all.get(row)?),
+        Vector::Integer(all) => Value::Integer(*all.get(row)?),
+        Vector::Float(all) => Value::Float(*all.get(row)?),
+        Vector::Decimal(all) => match all.digits.get(row) {
+            Some(digits) if !digits.is_empty() => Value::Decimal(Decimal::Digits(digits.clone())),
+            _ => {
+                let (coefficient, scale) = (*all.coefficients.get(row)?, *all.scales.get(row)?);
+                Value::Decimal(Decimal::Scaled(Scaled { coefficient, scale }))
+            }
+        },
+        Vector::Text(all) => Value::Text(text(all)?),
+        Vector::Bytes(all) => Value::Bytes(bytes(all)?),
+        Vector::Timestamp(all) => Value::Timestamp(text(all)?),
+        Vector::Json(all) => Value::Json(text(all)?),
+    })
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

@@ -3,14 +3,14 @@
 
 use crate::bindings::mendwright::repair::table_writes::{self, Cell, Change, Removal};
 use crate::bindings::mendwright::repair::tables::{self, Comparison, Filter, Query};
-use crate::params::{change, say, tell};
+use crate::params::{change, found, rows, say, tell};
 use crate::{Outcome, Run};
 
 /// Reads another tenant's row by its key.
 pub(crate) fn get_foreign(run: &Run) -> Outcome {
     let (table, column) = (run.params.table(), run.params.column());
-    if let Some(rows) = say("get", tables::get(&table, &[run.params.key()], &[column])) {
-        tell(&format!("rows: {rows:?}"));
+    if let Some(answer) = say("get", tables::get(&table, &[run.params.key()], &[column])) {
+        tell(&format!("rows: {:?}", found(&answer)));
     }
     Ok(String::new())
 }
@@ -21,9 +21,9 @@ pub(crate) fn scan_foreign(run: &Run) -> Outcome {
     let filter = Filter { column: column.clone(), op: Comparison::Eq, values: vec![run.params.value()] };
     let query = Query { table, columns: vec![column], filters: vec![filter], order_by: Vec::new() };
     if let Some(cursor) = say("scan", tables::scan(&query))
-        && let Some(rows) = say("next-page", cursor.next_page())
+        && let Some(page) = say("next-page", cursor.next_page())
     {
-        tell(&format!("rows: {rows:?}"));
+        tell(&format!("rows: {:?}", rows(&page)));
     }
     Ok(String::new())
 }

@@ -4,7 +4,7 @@
 use crate::bindings::mendwright::repair::run::{self, Level};
 use crate::bindings::mendwright::repair::table_writes::{self, Change};
 use crate::bindings::mendwright::repair::tables::{self, Comparison, Filter, Query};
-use crate::bindings::mendwright::repair::types::Value;
+use crate::bindings::mendwright::repair::types::{Decimal, Scaled, Value};
 use crate::params::{change, say};
 use crate::{Outcome, Run};
 
@@ -82,9 +82,28 @@ pub(crate) fn floats(run: &Run) -> Outcome {
 pub(crate) fn decimals(run: &Run) -> Outcome {
     let long = "9".repeat(2_000);
     for text in ["NaN", "Infinity", "1e999999999", "1E5", "+1", "", ".", "1,5", "0x10", "1.2.3", "--1", " 1", &long] {
-        let change = change(run.params.key(), &run.params.column(), Value::Decimal(text.to_owned()));
-        let shown: String = text.chars().take(12).collect();
-        say(&format!("update `{shown}`"), table_writes::update(&run.params.table(), &[change]));
+        write_decimal(run, Decimal::Digits(text.to_owned()));
     }
     Ok(String::new())
+}
+
+/// Writes decimals in forms that their numbers do not have: two of them would be equal numbers and
+/// different values.
+pub(crate) fn decimal_forms(run: &Run) -> Outcome {
+    let scaled = [(990, 2), (0, 1), (100, 1), (1, 19), (1, 255), (0, 255), (i64::MIN, 19), (i64::MAX, 18 + 1)];
+    for (coefficient, scale) in scaled {
+        write_decimal(run, Decimal::Scaled(Scaled { coefficient, scale }));
+    }
+    let digits = ["9.90", "9.9", "-0", "0", "00", "1000", "-9223372036854775808", "0.000000000000000001"];
+    let large = ["09223372036854775808", "9223372036854775808.0", "-00.00000000000000000001", ".00000000000000000001"];
+    for text in digits.into_iter().chain(large) {
+        write_decimal(run, Decimal::Digits(text.to_owned()));
+    }
+    Ok(String::new())
+}
+
+fn write_decimal(run: &Run, decimal: Decimal) {
+    let shown: String = format!("{decimal:?}").chars().take(60).collect();
+    let change = change(run.params.key(), &run.params.column(), Value::Decimal(decimal));
+    say(&format!("update {shown}"), table_writes::update(&run.params.table(), &[change]));
 }

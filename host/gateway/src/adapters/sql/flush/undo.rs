@@ -237,9 +237,7 @@ fn cells(
     table
         .columns
         .iter()
-        .filter(|(name, column)| {
-            !column.sensitive && !table.key.contains(name) && shown.iter().any(|own| *own == column.column)
-        })
+        .filter(|(name, column)| !column.sensitive && !table.key.contains(name) && shown.contains(&column.column))
         .map(|(name, column)| UndoCell {
             column: name.clone(),
             before: value(column, &names.before, &entry.before),

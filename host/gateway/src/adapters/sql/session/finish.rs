@@ -14,6 +14,7 @@ use super::super::flush::group::Group;
 use super::super::overlay::{Rows, Wanted};
 use super::super::raw::{Raw, to_value};
 use super::super::scope::Scope;
+use super::keys::{KEYS_MAX, join_keys, with_keys};
 use super::net::Net;
 use super::table::Table;
 use super::{Session, clock};
@@ -179,34 +180,26 @@ impl Session {
 
     /// Every physical column of the rows that are to be deleted: an undo has to bring them back whole.
     async fn whole_rows(&mut self, table: &Table, rows: &Rows) -> Result<BTreeMap<Key, Vec<Raw>>> {
-        let doomed: Vec<(&Key, &[Raw])> = rows
+        let doomed: Vec<Vec<Raw>> = rows
             .rows
-            .iter()
-            .filter(|(_, row)| matches!(row.wanted, Wanted::Delete { .. }))
-            .map(|(key, row)| (key, row.raw.as_ref()))
+            .values()
+            .filter(|row| matches!(row.wanted, Wanted::Delete { .. }))
+            .map(|row| row.raw.to_vec())
             .collect();
         let mut found = BTreeMap::new();
-        if doomed.is_empty() {
-            return Ok(found);
-        }
         let physical = stored_columns(&table.resolved);
         let select: Vec<String> = physical.iter().map(|column| table.engine.read("t", column)).collect();
-        let keys: Vec<String> = table.resolved.key_columns().map(|(_, c)| c.column.clone()).collect();
-        for (key, raw) in doomed {
-            let mut args = Vec::new();
-            let at: Vec<String> = keys
-                .iter()
-                .zip(raw)
-                .map(|(column, raw)| {
-                    args.push(Arg::Raw(raw.clone()));
-                    let param = table.engine.param(args.len(), &bare(&declared(&table.resolved, column)));
-                    format!("t.{} = {param}", ident(column))
-                })
-                .collect();
-            let sql = format!("SELECT {} FROM {} WHERE {}", select.join(", "), table.from(), at.join(" AND "));
+        for chunk in doomed.chunks(KEYS_MAX) {
+            let (join, args) = join_keys(table, chunk);
+            let sql = with_keys(table, chunk, &format!("SELECT {} FROM {}{join}", select.join(", "), table.from()));
             let source = self.source(table).map_err(refused)?;
-            if let Some(row) = source.snapshot.rows(&sql, args).await?.into_iter().next() {
-                found.insert(key.clone(), row);
+            for row in source.snapshot.rows(&sql, args).await? {
+                let key = table.resolved.key_columns().filter_map(|(name, column)| {
+                    let raw = row.get(physical.iter().position(|own| *own == column.column)?)?;
+                    Some(table.value(name, column, raw))
+                });
+                let key = key.collect::<Result<Vec<Value>, _>>().map_err(refused)?;
+                found.insert(Key(key), row);
             }
         }
         Ok(found)

@@ -15,7 +15,7 @@ use super::Session;
 use super::table::Table;
 
 /// Keys of one statement: SQLite takes 32,766 parameters, and a composite key uses several.
-const KEYS_MAX: usize = 1_000;
+pub(super) const KEYS_MAX: usize = 1_000;
 
 impl Session {
     /// The snapshot's rows with these keys, as the overlay keeps them.
@@ -69,7 +69,7 @@ fn key_of(table: &Table, columns: &[String], cells: &[Raw]) -> Result<Key, Refus
 }
 
 /// `JOIN` with the keys wanted, and their parameters: the statement's first.
-fn join_keys(table: &Table, keys: &[Vec<Raw>]) -> (String, Vec<Arg>) {
+pub(super) fn join_keys(table: &Table, keys: &[Vec<Raw>]) -> (String, Vec<Arg>) {
     let columns: Vec<_> = table.resolved.key_columns().map(|(_, column)| column).collect();
     match table.engine {
         Engine::Sqlite => {
@@ -101,7 +101,7 @@ fn join_keys(table: &Table, keys: &[Vec<Raw>]) -> (String, Vec<Arg>) {
 }
 
 /// SQLite has no arrays: the keys stand before the statement as a table of their own.
-fn with_keys(table: &Table, keys: &[Vec<Raw>], sql: &str) -> String {
+pub(super) fn with_keys(table: &Table, keys: &[Vec<Raw>], sql: &str) -> String {
     match table.engine {
         Engine::Postgres => sql.to_owned(),
         Engine::Sqlite => {
