@@ -24,16 +24,19 @@ use crate::view::outcome::{RollbackResult, rollback};
 use crate::view::problem::{Exit, Problem};
 use crate::view::undo::{UndoCell, UndoPreview, UndoRow, undo, undo_confirm};
 
+/// When to ask whom: said below both `undo` and `run rollback`.
+const WHICH: &str = "\
+Without --compensate the host restores the rows from its journal. The job is not asked and not needed. That is the way \
+back wherever the rows themselves are what was wrong.
+
+With --compensate the job that made the changes is asked for a way back of its own: where the rows are not all that \
+there is to take back (a booking is reversed by another booking), or where they changed since. What it proposes is a \
+plan like any other: read it, apply it with `mendwright run apply`, and undo it like any other. A job that has nothing \
+better says so, and the host's way is shown.";
+
 /// Undo what a run did; rows that somebody changed since stay as they are.
-///
-/// The host restores the rows from its journal; the job is not asked and not needed. That is the way back
-/// wherever the rows themselves are what was wrong, and it works on whatever did not change since.
-///
-/// With --compensate the job that made the changes is asked for a way back of its own: where restoring the
-/// rows would not take back what they led to (a booking that is reversed by another booking, a document
-/// that was sent and needs a correction), or where rows changed since. What it proposes is a plan like any
-/// other, to be read and applied with `mendwright run apply`, and undone like any other.
 #[derive(Debug, clap::Args)]
+#[command(after_help = WHICH)]
 pub struct Args {
     /// The run: 1042, the end of its id, or @last.
     run: String,
