@@ -45,11 +45,19 @@ const SOURCES: [&str; 5] = ["host", "catalog", "sdk", "jobs", "tests"];
 #[test]
 fn crates_depend_on_each_other_in_one_direction() {
     let core = ["mendwright-core"];
-    let all = ["mendwright-catalog", "mendwright-core", "mendwright-gateway", "mendwright-sandbox", "mendwright-store"];
+    let all = [
+        "mendwright-catalog",
+        "mendwright-core",
+        "mendwright-gateway",
+        "mendwright-policy",
+        "mendwright-sandbox",
+        "mendwright-store",
+    ];
     let allowed: BTreeMap<&str, &[&str]> = [
         ("mendwright-core", [].as_slice()),
         ("mendwright-catalog", &core),
         ("mendwright-gateway", &core),
+        ("mendwright-policy", &core),
         ("mendwright-sandbox", &core),
         ("mendwright-store", &core),
         ("mendwright", &all),

@@ -10,8 +10,12 @@ use crate::code::Code;
 pub enum State {
     /// The dry run is going on.
     Planning,
-    /// There is a plan, and it waits for somebody to apply it.
+    /// There is a plan. It needs nobody's word, or policy does not let it run yet.
     Planned,
+    /// The plan lacks the word of people.
+    AwaitingApproval,
+    /// Enough people approved the plan.
+    Approved,
     /// The dry run found nothing to change.
     NothingToDo,
     /// Policy said no before anything ran.
@@ -32,6 +36,8 @@ pub enum State {
     Violated,
     /// The plan became too old.
     Expired,
+    /// A person who could have approved it said no.
+    Rejected,
     /// A person called it off before it was applied.
     Cancelled,
     /// The host restores the journal.
@@ -46,9 +52,11 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of this file.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Planning,
         Self::Planned,
+        Self::AwaitingApproval,
+        Self::Approved,
         Self::NothingToDo,
         Self::Denied,
         Self::Refused,
@@ -59,6 +67,7 @@ impl State {
         Self::Drifted,
         Self::Violated,
         Self::Expired,
+        Self::Rejected,
         Self::Cancelled,
         Self::RollingBack,
         Self::RolledBack,
@@ -72,6 +81,8 @@ impl State {
         match self {
             Self::Planning => "planning",
             Self::Planned => "planned",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Approved => "approved",
             Self::NothingToDo => "nothing_to_do",
             Self::Denied => "denied",
             Self::Refused => "refused",
@@ -82,6 +93,7 @@ impl State {
             Self::Drifted => "drifted",
             Self::Violated => "violated",
             Self::Expired => "expired",
+            Self::Rejected => "rejected",
             Self::Cancelled => "cancelled",
             Self::RollingBack => "rolling_back",
             Self::RolledBack => "rolled_back",
@@ -95,7 +107,8 @@ impl State {
     pub const fn waits_for(self) -> Option<&'static str> {
         match self {
             Self::Planning => Some("its dry run"),
-            Self::Planned => Some("somebody to apply it"),
+            Self::Planned | Self::Approved => Some("somebody to apply it"),
+            Self::AwaitingApproval => Some("people to approve it"),
             Self::Applying => Some("the target's commit"),
             Self::Verifying => Some("the host to read the rows back"),
             Self::RollingBack => Some("the target to restore the journal"),
@@ -108,6 +121,7 @@ impl State {
             | Self::Drifted
             | Self::Violated
             | Self::Expired
+            | Self::Rejected
             | Self::Cancelled
             | Self::RolledBack => None,
         }
@@ -146,14 +160,24 @@ pub enum Event {
     GatewayRefused,
     /// The job returned an error or died, or the host could not go on before anything was written.
     ExecutionFailed,
+    /// Policy wants the word of people first.
+    ApprovalsAsked,
+    /// Enough people have given it.
+    ApprovalsGiven,
+    /// One of them took it back, or it ran out, and it is no longer enough.
+    ApprovalsLost,
+    /// A person who could have approved the plan said no.
+    PersonRejected,
     /// The plan became too old.
     PlanExpired,
     /// A person called it off.
     PersonCancelled,
     /// A host is about to open the flush.
     ApplyStarted,
-    /// The apply ended before its transaction began, and may be started again.
+    /// The apply ended before its transaction began, and may be started again: the run is planned.
     ApplyAbandoned,
+    /// The apply ended before its transaction began, and may be started again: the run is approved.
+    ApprovedApplyAbandoned,
     /// The world no longer matches.
     DriftFound,
     /// A constraint forbade the write.
@@ -184,16 +208,21 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of this file.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::ChangesFound,
         Self::NoChangesFound,
         Self::PolicyDenied,
         Self::GatewayRefused,
         Self::ExecutionFailed,
+        Self::ApprovalsAsked,
+        Self::ApprovalsGiven,
+        Self::ApprovalsLost,
+        Self::PersonRejected,
         Self::PlanExpired,
         Self::PersonCancelled,
         Self::ApplyStarted,
         Self::ApplyAbandoned,
+        Self::ApprovedApplyAbandoned,
         Self::DriftFound,
         Self::ConstraintViolated,
         Self::ApplyBroken,
@@ -242,10 +271,16 @@ impl State {
             (S::Planning, E::PolicyDenied) => S::Denied,
             (S::Planning, E::GatewayRefused) => S::Refused,
             (S::Planning, E::ExecutionFailed) => S::Failed,
-            (S::Planned, E::PlanExpired) => S::Expired,
-            (S::Planned, E::PersonCancelled) => S::Cancelled,
-            (S::Planned, E::ApplyStarted) => S::Applying,
+            (S::Planned, E::ApprovalsAsked) => S::AwaitingApproval,
+            (S::AwaitingApproval, E::ApprovalsGiven) => S::Approved,
+            (S::Approved, E::ApprovalsLost) => S::AwaitingApproval,
+            (S::Planned | S::AwaitingApproval | S::Approved, E::PersonRejected) => S::Rejected,
+            (S::Planned | S::AwaitingApproval | S::Approved, E::PlanExpired) => S::Expired,
+            // A dry run writes nothing: it may be called off at any time.
+            (S::Planning | S::Planned | S::AwaitingApproval | S::Approved, E::PersonCancelled) => S::Cancelled,
+            (S::Planned | S::Approved, E::ApplyStarted) => S::Applying,
             (S::Applying, E::ApplyAbandoned) => S::Planned,
+            (S::Applying, E::ApprovedApplyAbandoned) => S::Approved,
             (S::Applying, E::DriftFound) => S::Drifted,
             (S::Applying, E::ConstraintViolated) => S::Violated,
             (S::Applying, E::GatewayRefused) => S::Refused,

@@ -1,0 +1,1 @@
+//! What may happen: Cedar policies over facts, and the forbids that no configuration removes.
