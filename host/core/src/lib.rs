@@ -10,7 +10,8 @@
 //! - [`level`]: what follows from that for who may start it;
 //! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
 //! - [`compare`]: the plan of then against the changes of now;
-//! - [`run`]: a repair from its dry run to its end;
+//! - [`run`], [`task`]: a repair from its dry run to its end, and what is to be done with it;
+//!   [`switch`]: what holds it still;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
@@ -31,5 +32,7 @@ pub mod page;
 pub mod plan;
 pub mod port;
 pub mod run;
+pub mod switch;
+pub mod task;
 pub mod text;
 pub mod value;

@@ -1,17 +1,19 @@
 //! Reading a plan's changes: in pages, filtered, or as one stream.
 
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use mendwright_core::plan::BoundChange;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
+use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::run::RunNumber;
 use crate::store::Store;
 
 /// Changes of one page, whatever was asked for.
 pub const PAGE_MAX: u32 = 10_000;
+
+/// Changes that a stream reads at once.
+const STREAM_PAGE: u32 = 1_000;
 
 /// Which changes to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +50,8 @@ impl Store {
     ) -> Result<Vec<StoredChange>> {
         let failed = self.failed("reading a plan's changes");
         let ChangeFilter { resource, key, text } = filter;
-        let rows = sqlx::query(
+        let mut reader = self.reader().await?;
+        let rows = query(
             "SELECT seq, resource, key_text, leaf, reason FROM plan_changes WHERE run = $1 AND seq > $2 \
              AND ($3 IS NULL OR resource = $3) AND ($4 IS NULL OR key_text = $4) \
              AND ($5 IS NULL OR replace(leaf, $5, '') <> leaf OR replace(reason, $5, '') <> reason) \
@@ -60,19 +63,21 @@ impl Store {
         .bind(key.clone())
         .bind(text.clone().filter(|text| !text.is_empty()))
         .bind(i64::from(limit.min(PAGE_MAX)))
-        .fetch_all(self.readers())
+        .all(reader.conn())
         .await
         .map_err(failed)?;
         rows.iter().map(|row| ChangeRow::read(row).map_err(failed)?.into_change(run)).collect()
     }
 
-    /// Every change of a plan, in its order, a few at a time. The stream holds one of the reading
-    /// connections until it ends or is dropped.
+    /// Every change of a plan, in its order, a page at a time: a saved plan does not change.
     pub fn stream_changes(&self, run: RunNumber) -> BoxStream<'_, Result<StoredChange>> {
-        let failed = self.failed("reading a plan's changes");
-        ChangeRow::all(run, self.readers())
-            .map(move |row| ChangeRow::read(&row.map_err(failed)?).map_err(failed)?.into_change(run))
-            .boxed()
+        futures::stream::try_unfold(0, move |after| async move {
+            let page = self.changes(run, &ChangeFilter::default(), after, STREAM_PAGE).await?;
+            Ok(page.last().map(|last| last.seq).map(|seq| (page, seq)))
+        })
+        .map_ok(|page| futures::stream::iter(page.into_iter().map(Ok)))
+        .try_flatten()
+        .boxed()
     }
 }
 
@@ -89,14 +94,11 @@ const ALL: &str = "SELECT seq, resource, key_text, leaf, reason FROM plan_change
 
 impl ChangeRow {
     /// Every row of a plan, in its order.
-    pub(crate) fn all<'c, E>(run: RunNumber, conn: E) -> BoxStream<'c, sqlx::Result<SqliteRow>>
-    where
-        E: sqlx::Executor<'c, Database = sqlx::Sqlite> + 'c,
-    {
-        sqlx::query(ALL).bind(run.column()).fetch(conn)
+    pub(crate) fn all(run: RunNumber, conn: Conn<'_>) -> BoxStream<'_, sqlx::Result<Row>> {
+        query(ALL).bind(run.column()).stream(conn)
     }
 
-    pub(crate) fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+    pub(crate) fn read(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             seq: row.try_get("seq")?,
             resource: row.try_get("resource")?,

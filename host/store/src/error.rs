@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, IllegalTransition, State};
 
+use crate::db::Place;
 use crate::run::RunNumber;
 
 /// A result of the store.
@@ -18,10 +19,10 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// The file, its directory or its disk does not do its part. Repair that and try again.
-    #[error("the control store `{}` cannot be used: {action} failed", path.display())]
+    #[error("the control store `{place}` cannot be used: {action} failed")]
     Unavailable {
-        /// The file or directory.
-        path: PathBuf,
+        /// Where.
+        place: Place,
         /// What was tried.
         action: &'static str,
         /// What the system said.
@@ -36,11 +37,11 @@ pub enum Error {
         detail: String,
     },
     /// The file or the engine is of a version that this host does not work with.
-    #[error("the control store `{}` has {what} version {found}, and this host needs {needs}", path.display())]
+    #[error("the control store `{place}` has {what} version {found}, and this host needs {needs}")]
     Version {
-        /// The file.
-        path: PathBuf,
-        /// `schema` or `SQLite`.
+        /// Where.
+        place: Place,
+        /// `schema`, `SQLite` or `PostgreSQL`.
         what: &'static str,
         /// What is there.
         found: String,
@@ -59,14 +60,14 @@ pub enum Error {
         /// Why it cannot be.
         detail: String,
     },
-    /// SQLite says the file is damaged. A person must restore it.
-    #[error("the control store `{}` is damaged: {action} failed", path.display())]
+    /// The database says that it is damaged, or our schema in it is. A person must restore it.
+    #[error("the control store `{place}` is damaged: {action} failed")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Where.
+        place: Place,
         /// What was tried.
         action: &'static str,
-        /// What SQLite said.
+        /// What the database said.
         source: Cause,
     },
     /// Nothing goes by this name.
@@ -97,8 +98,8 @@ pub enum Error {
         /// What should have been recorded.
         event: Event,
     },
-    /// The run moved on before it could be taken over.
-    #[error("run {run} is {found}, not {expected}: there is nothing to take over")]
+    /// The run moved on before anything could be asked of it.
+    #[error("run {run} is {found}, not {expected}")]
     Moved {
         /// The run.
         run: RunNumber,
@@ -141,8 +142,16 @@ pub enum Error {
     },
     /// Another process works on the run. Wait for it.
     #[error("another process works on run {run}")]
-    Locked {
+    Leased {
         /// The run.
+        run: RunNumber,
+    },
+    /// An idempotency key was used for another request.
+    #[error("the idempotency key `{key}` was used for run {run} with other content")]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The run that it began.
         run: RunNumber,
     },
     /// The host's key file cannot be used.
@@ -171,7 +180,8 @@ impl Error {
             Self::NotOurs { .. } | Self::Corrupt { .. } | Self::Damaged { .. } => Code::StoreCorrupt,
             Self::Version { .. } => Code::StoreVersion,
             Self::RunUnknown { .. } | Self::Ambiguous { .. } => Code::RunUnknown,
-            Self::Overtaken { .. } | Self::Moved { .. } | Self::NoPlan { .. } | Self::Locked { .. } => Code::RunState,
+            Self::Overtaken { .. } | Self::Moved { .. } | Self::NoPlan { .. } | Self::Leased { .. } => Code::RunState,
+            Self::KeyReused { .. } => Code::KeyReused,
             Self::Fenced { .. } => Code::FenceLost,
             Self::Illegal { source, .. } => source.code(),
             Self::PlanTampered { .. } => Code::PlanTampered,
@@ -184,8 +194,11 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unavailable { path, .. } => {
+            Self::Unavailable { place: Place::File(path), .. } => {
                 format!("check that `{}` is on a disk with space and that you may write there", path.display())
+            }
+            Self::Unavailable { place: Place::Server(server), .. } => {
+                format!("check that {server} answers, and that the role of `[control] url` may write there")
             }
             Self::NotOurs { .. } => "point `[control] url` at a file that does not exist yet".to_owned(),
             Self::Version { .. } => "use the version of mendwright that wrote it, or a newer one".to_owned(),
@@ -208,14 +221,17 @@ impl Error {
             Self::NoPlan { run } | Self::PlanTampered { run, .. } => {
                 format!("mendwright run plan --again {}", run.get())
             }
-            Self::Locked { run } => format!("wait for it, then `mendwright run show {}`", run.get()),
+            Self::Leased { run } => format!("wait for it, then `mendwright run show {}`", run.get()),
+            Self::KeyReused { run, .. } => {
+                format!("use a new key for a new request; `mendwright run show {}` shows the first one's", run.get())
+            }
             Self::KeyFile { hint, .. } => hint.clone(),
             Self::Bug(_) => "please report this with the run's log".to_owned(),
         }
     }
 
     pub(crate) fn io(path: &Path, action: &'static str, source: std::io::Error) -> Self {
-        Self::Unavailable { path: path.to_owned(), action, source: source.into() }
+        Self::Unavailable { place: path.into(), action, source: source.into() }
     }
 
     pub(crate) fn corrupt(

@@ -3,6 +3,7 @@
 use mendwright_core::id::RunId;
 use mendwright_core::run::State;
 
+use crate::db::query;
 use crate::error::{Error, Result};
 use crate::run::{RunNumber, RunRecord, from_row, select};
 use crate::store::Store;
@@ -98,7 +99,8 @@ impl Store {
     /// As any read.
     pub async fn list(&self, filter: &RunFilter) -> Result<Vec<RunRecord>> {
         let RunFilter { tenant, job, state, before, limit } = filter;
-        let rows = sqlx::query(select(
+        let mut reader = self.reader().await?;
+        let rows = query(select(
             "WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR job_name = $2) AND ($3 IS NULL OR state = $3) \
              AND ($4 IS NULL OR number < $4) ORDER BY number DESC LIMIT $5",
         ))
@@ -107,7 +109,7 @@ impl Store {
         .bind(state.map(State::word))
         .bind(before.map(RunNumber::column))
         .bind(i64::from(*limit))
-        .fetch_all(self.readers())
+        .all(reader.conn())
         .await
         .map_err(self.failed("listing runs"))?;
         rows.iter().map(from_row).collect()
@@ -118,12 +120,13 @@ impl Store {
     /// # Errors
     /// As any read.
     pub async fn compensation_of(&self, run: RunNumber) -> Result<Option<RunRecord>> {
-        let row = sqlx::query(select(
+        let mut reader = self.reader().await?;
+        let row = query(select(
             "WHERE compensates = $1 AND state IN ('applying', 'verifying', 'succeeded', 'rolling_back', 'stuck', \
              'diverged') ORDER BY number DESC LIMIT 1",
         ))
         .bind(run.column())
-        .fetch_optional(self.readers())
+        .optional(reader.conn())
         .await
         .map_err(self.failed("looking for a compensation"))?;
         row.as_ref().map(from_row).transpose()
@@ -138,13 +141,14 @@ impl Store {
     }
 
     async fn by_suffix(&self, reference: &str, suffix: &str) -> Result<RunRecord> {
-        let rows = sqlx::query(select(
+        let mut reader = self.reader().await?;
+        let rows = query(select(
             "WHERE length($1) <= length(id) AND substr(id, length(id) - length($1) + 1) = $1 \
              ORDER BY number DESC LIMIT $2",
         ))
         .bind(suffix.to_owned())
         .bind(CANDIDATES_MAX)
-        .fetch_all(self.readers())
+        .all(reader.conn())
         .await
         .map_err(self.failed("looking for a run"))?;
         let mut found = rows.iter().map(from_row).collect::<Result<Vec<_>>>()?;
@@ -231,7 +235,7 @@ mod tests {
         let of = planned(&store, "Germany", 1).await;
         let mut new = new_run("Germany");
         new.compensates = Some(of);
-        let (run, _lock) = store.create_run(new, NOW).await.unwrap();
+        let (run, _lease) = store.create_run(new, NOW).await.unwrap();
         assert_eq!(run.compensates, Some(of));
         let other = planned(&store, "Germany", 1).await;
         for state in State::ALL {

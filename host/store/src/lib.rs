@@ -9,36 +9,44 @@
 //! - Nothing here reads a clock or a random source: times, ids and keys are parameters.
 //!
 //! In reading order:
-//! - [`store`]: opening the file, one writer, several readers; `dialect`: what SQLite does in its own
-//!   way; `migrations`: the schema;
-//! - [`run`]: a run as the store knows it; [`transition`]: how it moves; [`find`]: how people name it;
+//! - [`store`]: opening it; [`db`]: both engines behind one small driver; `schema`, `migrations`;
+//! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves;
+//!   [`find`]: how people name it;
+//! - [`lease`]: who works on it; `owner`: whether that process is alive;
 //! - [`plan`]: saving a plan; [`changes`]: reading its changes; [`verify`]: believing it;
-//! - [`log`]: what the job said; [`lock`]: whether a run's process is alive; [`keys`]: the host's key;
+//! - [`log`]: what the job said; [`audit`]: what happened; [`keys`]: the host's key;
 //! - `words`: enums as the words that rows hold; [`error`]: what can go wrong, by what to do about it.
 
+pub mod audit;
 pub mod changes;
-mod dialect;
+pub mod create;
+pub mod db;
 pub mod error;
 pub mod find;
 pub mod keys;
-pub mod lock;
+pub mod lease;
 pub mod log;
 mod migrations;
+mod owner;
 pub mod plan;
 pub mod run;
+mod schema;
 pub mod store;
 pub mod transition;
 pub mod verify;
 mod words;
 
+pub use audit::Fact;
 pub use changes::{ChangeFilter, StoredChange};
+pub use create::{Begun, Idempotency, NewRun};
+pub use db::{Engine, Place};
 pub use error::{Error, Result};
 pub use find::RunFilter;
 pub use keys::{HostKey, KeyUse, SubKey};
-pub use lock::RunLock;
+pub use lease::{Claimed, Concurrency, Lease};
 pub use log::LogLine;
 pub use plan::{NewPlan, StoredPlan};
-pub use run::{NewRun, Outcome, RunNumber, RunRecord};
+pub use run::{Asked, Leased, Outcome, RunNumber, RunRecord};
 pub use store::Store;
 pub use transition::{RunEvent, Step};
 

@@ -7,10 +7,8 @@ use mendwright_core::commitment::Salt;
 use mendwright_core::plan::document::Document;
 use mendwright_core::plan::{BoundChange, Digest, Header};
 use mendwright_core::run::{Event, State};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use crate::dialect;
+use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::log::{self, LogLine};
 use crate::run::{RunNumber, read};
@@ -66,9 +64,9 @@ impl Store {
         let bug = |what: String| Error::Bug(format!("the plan of run {run} contradicts itself: {what}"));
         let NewPlan { header, document, salt, log, expires_at_us, now_us } = plan;
         let changes = changes.into_iter();
-        let mut writer = self.writer().await;
-        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
-        let record = read(&mut tx, run, failed).await?;
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await.map_err(failed)?;
+        let record = read(tx.conn(), run, failed).await?;
         let event = if header.changes_count == "0" { Event::NoChangesFound } else { Event::ChangesFound };
         if record.state != State::Planning {
             return Err(Error::Overtaken { run, expected: State::Planning, found: record.state, event });
@@ -77,31 +75,32 @@ impl Store {
             return Err(bug(what));
         }
         let digest = header.digest();
-        sqlx::query("INSERT INTO plans (run, digest, header, document) VALUES ($1, $2, $3, $4)")
+        query("INSERT INTO plans (run, digest, header, document) VALUES ($1, $2, $3, $4)")
             .bind(run.column())
             .bind(digest.to_string())
             .bind(json(header)?)
             .bind(json(document)?)
-            .execute(&mut *tx)
+            .execute(tx.conn())
             .await
             .map_err(failed)?;
-        let tally = insert_changes(&mut tx, run, changes, failed).await?;
+        let tally = insert_changes(tx.conn(), run, changes, failed).await?;
         tally.finish(header, document).map_err(bug)?;
-        sqlx::query("INSERT INTO plan_salts (run, salt) VALUES ($1, $2)")
+        query("INSERT INTO plan_salts (run, salt) VALUES ($1, $2)")
             .bind(run.column())
             .bind(hex::encode(salt.expose()))
-            .execute(&mut *tx)
+            .execute(tx.conn())
             .await
             .map_err(failed)?;
-        log::write(&mut tx, run, log, failed).await?;
-        sqlx::query("UPDATE runs SET plan_digest = $1, expires_at_us = $2 WHERE number = $3")
+        log::write(tx.conn(), run, log, failed).await?;
+        query("UPDATE runs SET plan_digest = $1, expires_at_us = $2, target = $3 WHERE number = $4")
             .bind(digest.to_string())
             .bind(expires_at_us)
+            .bind(document.written_database())
             .bind(run.column())
-            .execute(&mut *tx)
+            .execute(tx.conn())
             .await
             .map_err(failed)?;
-        let state = move_run(&mut tx, run, &Step::new(State::Planning, event, now_us), failed).await?;
+        let state = move_run(tx.conn(), run, &Step::new(State::Planning, event, now_us), failed).await?;
         tx.commit().await.map_err(failed)?;
         Ok(state)
     }
@@ -112,9 +111,9 @@ impl Store {
     /// [`Error::NoPlan`], [`Error::RunUnknown`], [`Error::Corrupt`].
     pub async fn load_plan(&self, run: RunNumber) -> Result<StoredPlan> {
         let failed = self.failed("reading a plan");
-        let mut reader = self.readers().acquire().await.map_err(failed)?;
-        read(&mut reader, run, failed).await?;
-        read_plan(&mut reader, run, failed).await?.into_plan(run)
+        let mut reader = self.reader().await?;
+        read(reader.conn(), run, failed).await?;
+        read_plan(reader.conn(), run, failed).await?.into_plan(run)
     }
 
     /// The salt of a run's plan, for comparing today's masked values with it.
@@ -123,9 +122,10 @@ impl Store {
     /// [`Error::NoPlan`], [`Error::Corrupt`].
     pub async fn salt(&self, run: RunNumber) -> Result<Salt> {
         let failed = self.failed("reading a plan's salt");
-        let digits: Option<String> = sqlx::query_scalar("SELECT salt FROM plan_salts WHERE run = $1")
+        let mut reader = self.reader().await?;
+        let digits = query("SELECT salt FROM plan_salts WHERE run = $1")
             .bind(run.column())
-            .fetch_optional(self.readers())
+            .scalar::<String>(reader.conn())
             .await
             .map_err(failed)?;
         let digits = digits.ok_or(Error::NoPlan { run })?;
@@ -150,7 +150,7 @@ struct NewRow {
 
 /// Writes the changes in batches, and counts and hashes them on the way.
 async fn insert_changes<I>(
-    tx: &mut SqliteConnection,
+    mut conn: Conn<'_>,
     run: RunNumber,
     mut changes: I,
     failed: impl Fn(sqlx::Error) -> Error + Copy,
@@ -177,11 +177,11 @@ where
             return Ok(tally);
         }
         let sql = if batch.len() == BATCH_ROWS { whole.clone() } else { insert_statement(batch.len()).into() };
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(run.column());
+        let mut insert = query(sql).bind(run.column());
         for NewRow { seq, resource, key_text, leaf, reason } in batch {
-            query = query.bind(seq).bind(resource).bind(key_text).bind(leaf).bind(reason);
+            insert = insert.bind(seq).bind(resource).bind(key_text).bind(leaf).bind(reason);
         }
-        query.execute(&mut *tx).await.map_err(failed)?;
+        insert.execute(conn.reborrow()).await.map_err(failed)?;
     }
 }
 
@@ -205,7 +205,7 @@ pub(crate) struct PlanRow {
 }
 
 impl PlanRow {
-    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+    fn read(row: &Row) -> sqlx::Result<Self> {
         Ok(Self { digest: row.try_get("digest")?, header: row.try_get("header")?, document: row.try_get("document")? })
     }
 
@@ -224,13 +224,13 @@ impl PlanRow {
 
 /// The row of a run's plan.
 pub(crate) async fn read_plan(
-    conn: &mut SqliteConnection,
+    conn: Conn<'_>,
     run: RunNumber,
     failed: impl Fn(sqlx::Error) -> Error + Copy,
 ) -> Result<PlanRow> {
-    let row = sqlx::query("SELECT digest, header, document FROM plans WHERE run = $1")
+    let row = query("SELECT digest, header, document FROM plans WHERE run = $1")
         .bind(run.column())
-        .fetch_optional(conn)
+        .optional(conn)
         .await
         .map_err(failed)?;
     PlanRow::read(&row.ok_or(Error::NoPlan { run })?).map_err(failed)
@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn a_plan_comes_back_as_it_was_made_and_moves_its_run() {
         let (_dir, store) = opened().await;
-        let (run, _lock) = planning(&store, "Germany").await;
+        let (run, _lease) = planning(&store, "Germany").await;
         let log = [LogLine { level: LogLevel::Info, text: "hello".into() }];
         assert_eq!(save(&store, &run, &changes(130), &log).await.unwrap(), State::Planned);
         let plan = store.load_plan(run.number).await.unwrap();
@@ -285,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn a_plan_that_contradicts_itself_is_not_saved_at_all() {
         let (_dir, store) = opened().await;
-        let (run, _lock) = planning(&store, "Germany").await;
+        let (run, _lease) = planning(&store, "Germany").await;
         let header = header(&run, &changes(3));
         let document = document(&run, &header);
         let salt = Salt::new([9; 32]);
@@ -322,7 +322,7 @@ mod tests {
     #[tokio::test]
     async fn saving_and_verifying_may_go_on_in_a_task_of_their_own() {
         let (_dir, store) = opened().await;
-        let (run, _lock) = planning(&store, "Germany").await;
+        let (run, _lease) = planning(&store, "Germany").await;
         let task = tokio::spawn(async move {
             save(&store, &run, &changes(2), &[]).await.unwrap();
             store.verify_plan(run.number).await.unwrap();
@@ -334,7 +334,7 @@ mod tests {
     async fn a_hundred_thousand_changes_make_the_round_trip() {
         const N: i64 = 100_000;
         let (_dir, store) = opened().await;
-        let (run, _lock) = planning(&store, "Germany").await;
+        let (run, _lease) = planning(&store, "Germany").await;
         let all = changes(N);
         let header = header(&run, &all);
         let document = document(&run, &header);

@@ -6,10 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mendwright_core::run::{Event, State};
-use sqlx::Connection as _;
 
-use crate::testing::{NOW, opened, planned};
-use crate::{Error, RunNumber, Store, dialect};
+use crate::testing::{NOW, open, opened, path, planned};
+use crate::{Error, RunNumber, Store};
 
 /// Tells a started copy of this binary which part to play; absent in an ordinary test run.
 const PART: &str = "MENDWRIGHT_STORE_TEST_PART";
@@ -45,7 +44,7 @@ async fn a_started_copy_plays_its_part() {
     #[expect(clippy::disallowed_methods, reason = "the one way to tell a copy of a test binary what to do")]
     let (Ok(part), Ok(path)) = (std::env::var(PART), std::env::var(STORE)) else { return };
     let path = PathBuf::from(path);
-    let store = Store::open_file(&path, NOW).await.unwrap();
+    let store = open(&path).await;
     match part.as_str() {
         "race" => race(&store).await,
         "die" => wait_for_death(&store).await,
@@ -56,7 +55,7 @@ async fn a_started_copy_plays_its_part() {
 /// Starts to apply every run, as the other copies do.
 async fn race(store: &Store) {
     println!("\n{READY}");
-    let go = store.path().with_file_name("go");
+    let go = path(store).with_file_name("go");
     for _ in 0..1_000 {
         if go.exists() {
             break;
@@ -72,14 +71,14 @@ async fn race(store: &Store) {
     }
 }
 
-/// Holds a run's lock and an open transaction until it is killed.
+/// Holds a run's lease and an open transaction until it is killed.
 async fn wait_for_death(store: &Store) {
     let run = RunNumber::new(1);
-    let _lock = store.lock_run(run).unwrap();
+    let _lease = store.claim(run).await.unwrap();
     store.transition(run, State::Planned, Event::ApplyStarted, NOW, "").await.unwrap();
-    let mut writer = store.writer().await;
-    let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.unwrap();
-    sqlx::raw_sql("UPDATE runs SET state = 'succeeded'").execute(&mut *tx).await.unwrap();
+    let mut writer = store.writer().await.unwrap();
+    let mut tx = writer.begin().await.unwrap();
+    crate::db::query("UPDATE runs SET state = 'succeeded'").execute(tx.conn()).await.unwrap();
     println!("\n{READY}");
     tokio::time::sleep(Duration::from_secs(60)).await;
     panic!("nobody killed this process");
@@ -91,7 +90,7 @@ async fn of_several_processes_that_start_to_apply_at_once_exactly_one_wins_each_
     for _ in 0..RUNS {
         planned(&store, "Germany", 1).await;
     }
-    let mut copies: Vec<_> = (0..3).map(|_| start("race", store.path())).collect();
+    let mut copies: Vec<_> = (0..3).map(|_| start("race", path(&store))).collect();
     let outs: Vec<_> = copies.iter_mut().map(wait_until_ready).collect();
     std::fs::write(dir.path().join("go"), "").unwrap();
     let mut won = Vec::new();
@@ -112,15 +111,14 @@ async fn of_several_processes_that_start_to_apply_at_once_exactly_one_wins_each_
 async fn a_killed_process_leaves_what_it_committed_and_frees_its_run() {
     let (_dir, store) = opened().await;
     let run = planned(&store, "Germany", 1).await;
-    let mut copy = start("die", store.path());
+    let mut copy = start("die", path(&store));
     let _out = wait_until_ready(&mut copy);
-    assert!(matches!(store.lock_run(run), Err(Error::Locked { .. })));
     assert!(store.in_flight().await.unwrap().is_empty(), "its process is alive");
     copy.kill().unwrap();
     copy.wait().unwrap();
     let left = store.in_flight().await.unwrap();
     assert_eq!(left.iter().map(|left| (left.number, left.state)).collect::<Vec<_>>(), [(run, State::Applying)]);
-    let _lock = store.lock_run(run).unwrap();
-    assert_eq!(store.take_over(run, State::Applying, left[0].attempt, NOW).await.unwrap(), 2);
+    let lease = store.claim(run).await.unwrap();
+    assert_eq!(lease.attempt, left[0].attempt + 1);
     store.transition(run, State::Applying, Event::ApplyAbandoned, NOW, "recovered").await.unwrap();
 }

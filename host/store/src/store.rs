@@ -1,15 +1,16 @@
-//! The open control store: one connection that writes, several that read.
+//! The open control store: a file, or a database that several hosts share.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::Connection as _;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
+use crate::db::{self, Database, Engine, Held, Place, postgres, sqlite};
 use crate::error::{Error, Result};
-use crate::{dialect, lock, migrations};
+use crate::migrations;
+use crate::owner::{self, Owner};
 
 /// How long an opening host waits for another that prepares the same file.
 const OPEN_WAIT_MS_MAX: u64 = 10_000;
@@ -18,28 +19,28 @@ const OPEN_WAIT_MS_STEP: u64 = 20;
 /// The open control store.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
-    writer: Mutex<SqliteConnection>,
-    readers: SqlitePool,
+    pub(crate) place: Place,
+    pub(crate) database: Database,
+    /// This process, as its leases name it.
+    pub(crate) owner: Owner,
 }
 
 impl Store {
     /// Opens the store that a configuration's `url` names: `sqlite:PATH`, relative to the working
-    /// directory, or a bare path.
+    /// directory, a bare path, or `postgres://…`. `owner` names this process in its leases: another
+    /// one each time.
     ///
     /// # Errors
-    /// As [`Store::open_file`]; also for a URL of another engine.
-    pub async fn open(url: &str, now_us: i64) -> Result<Self> {
+    /// As [`Store::open_file`] and [`Store::open_postgres`].
+    pub async fn open(url: &str, owner: &str, now_us: i64) -> Result<Self> {
         let path = match url.split_once(':') {
             Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
             Some((scheme, _)) if scheme.starts_with("postgres") => {
-                // The URL may hold a password: only its scheme is shown.
-                let source = "only SQLite files can be control stores in this version".into();
-                return Err(Error::Unavailable { path: scheme.into(), action: "connecting", source });
+                return Self::open_postgres(url, owner, now_us).await;
             }
             _ => url,
         };
-        Self::open_file(Path::new(path), now_us).await
+        Self::open_file(Path::new(path), owner, now_us).await
     }
 
     /// Opens the store in `path`. A missing file is created, readable by its owner only, and so is its
@@ -49,30 +50,59 @@ impl Store {
     /// [`Error::Unavailable`] where the file or its directory cannot be read and written,
     /// [`Error::NotOurs`] where it is something else, [`Error::Version`] where a newer host wrote it
     /// or SQLite is too old.
-    pub async fn open_file(path: &Path, now_us: i64) -> Result<Self> {
+    pub async fn open_file(path: &Path, owner: &str, now_us: i64) -> Result<Self> {
         prepare_directory(path)?;
-        lock::prepare_directory(path)?;
+        owner::prepare_directory(path)?;
         let _opening = wait_for_turn(path).await?;
         let is_new = prepare_file(path).await?;
+        let place = Place::from(path);
         if is_new {
-            let failed = |e| dialect::failure(path, "creating it", e);
-            let mut plain = dialect::connect_plain(path).await.map_err(failed)?;
-            dialect::check_engine(&mut plain, path).await?;
-            dialect::mark(&mut plain).await.map_err(failed)?;
+            let failed = |e| db::failure(&place, "creating it", e);
+            let mut plain = sqlite::connect_plain(path).await.map_err(failed)?;
+            sqlite::check_engine(&mut plain, path).await?;
+            sqlite::mark(&mut plain).await.map_err(failed)?;
             plain.close().await.map_err(failed)?;
         }
-        let failed = |e| dialect::failure(path, "opening it", e);
-        let mut writer = dialect::connect_writer(path).await.map_err(failed)?;
-        dialect::check_engine(&mut writer, path).await?;
-        migrations::migrate(&mut writer, path, now_us).await?;
-        let readers = dialect::connect_readers(path).await.map_err(failed)?;
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers })
+        let failed = |e| db::failure(&place, "opening it", e);
+        let mut writer = sqlite::connect_writer(path).await.map_err(failed)?;
+        sqlite::check_engine(&mut writer, path).await?;
+        let readers = sqlite::connect_readers(path).await.map_err(failed)?;
+        let owner = Owner::beside(path, owner)?;
+        let store = Self { place, database: Database::Sqlite { writer: Mutex::new(writer), readers }, owner };
+        migrations::migrate(&store, now_us).await?;
+        Ok(store)
     }
 
-    /// The control file.
+    /// Opens the store in the database that a `postgres://` URL names; our tables have a schema of their
+    /// own there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the server does not answer or could lose what it commits,
+    /// [`Error::Version`] where it is too old or a newer host was here.
+    pub async fn open_postgres(url: &str, owner: &str, now_us: i64) -> Result<Self> {
+        let (options, place) = postgres::parse(url)?;
+        let pool = postgres::connect(options, &place).await?;
+        let store = Self { place, database: Database::Postgres(pool), owner: Owner::named(owner) };
+        migrations::migrate(&store, now_us).await?;
+        Ok(store)
+    }
+
+    /// Where it is.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Which engine it is in.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        self.database.engine()
+    }
+
+    /// The name of this process in its leases.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.owner.name()
     }
 
     /// Closes every connection. Dropping the store is as safe and leaves the log to the next host.
@@ -80,30 +110,29 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] where the last checkpoint could not be written; nothing is lost then.
     pub async fn close(self) -> Result<()> {
-        self.readers.close().await;
-        let writer = self.writer.into_inner();
-        writer.close().await.map_err(|e| dialect::failure(&self.path, "closing it", e))
+        let Self { place, database, owner: _owner } = self;
+        database.close().await.map_err(|e| db::failure(&place, "closing it", e))
     }
 
-    /// The connection that writes; whoever holds it begins with [`dialect::BEGIN_WRITE`].
-    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.writer.lock().await
+    /// A connection to write with.
+    pub(crate) async fn writer(&self) -> Result<Held<'_>> {
+        self.database.writer().await.map_err(self.failed("taking a connection"))
     }
 
-    /// Connections that cannot write.
-    pub(crate) const fn readers(&self) -> &SqlitePool {
-        &self.readers
+    /// A connection to read with.
+    pub(crate) async fn reader(&self) -> Result<Held<'static>> {
+        self.database.reader().await.map_err(self.failed("taking a connection"))
     }
 
     /// For `map_err`: what an error of the driver during `action` means.
     pub(crate) fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Error + Copy + '_ {
-        move |error| dialect::failure(&self.path, action, error)
+        move |error| db::failure(&self.place, action, error)
     }
 }
 
 /// Two hosts that switch one new file to WAL at once would fail instead of waiting: one at a time.
 async fn wait_for_turn(path: &Path) -> Result<File> {
-    let turn = lock::open_file(path, "opening")?;
+    let turn = owner::open_file(path, "opening")?;
     let mut waited = 0;
     loop {
         match turn.try_lock() {
@@ -153,7 +182,7 @@ async fn prepare_file(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(found) if found.len() == 0 => Ok(true),
         Ok(found) => {
-            dialect::check_is_ours(path).await?;
+            sqlite::check_is_ours(path).await?;
             tighten(path, &found)?;
             Ok(false)
         }
@@ -189,17 +218,17 @@ mod tests {
     use mendwright_core::code::Code;
 
     use super::*;
-    use crate::testing::{NOW, opened, planned, planning, tamper};
+    use crate::testing::{NOW, name, open, opened, path, planned, planning, tamper};
 
     async fn refusal(path: &Path) -> Error {
-        Store::open_file(path, NOW).await.map(drop).unwrap_err()
+        Store::open_file(path, &name(), NOW).await.map(drop).unwrap_err()
     }
 
     #[tokio::test]
     async fn a_new_store_is_private_durable_and_opens_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/control.db");
-        let store = Store::open(&format!("sqlite:{}", path.display()), NOW).await.unwrap();
+        let store = Store::open(&format!("sqlite:{}", path.display()), &name(), NOW).await.unwrap();
         let run = planned(&store, "Germany", 3).await;
         for name in ["control.db", "control.db-wal", "control.db-shm"] {
             let mode = std::fs::metadata(dir.path().join("new").join(name)).unwrap().permissions().mode();
@@ -208,16 +237,16 @@ mod tests {
         for name in ["new", "new/control.db.locks"] {
             assert_eq!(std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777, 0o700);
         }
-        let mut writer = store.writer().await;
+        let mut writer = store.writer().await.unwrap();
         for (pragma, expected) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1")] {
             let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
-            let found: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut *writer).await.unwrap();
-            assert_eq!(found, expected, "{pragma}");
+            let found = crate::db::query(sql).scalar::<String>(writer.conn()).await.unwrap();
+            assert_eq!(found.as_deref(), Some(expected), "{pragma}");
         }
         drop(writer);
         store.close().await.unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let store = Store::open_file(&path, NOW + 1).await.unwrap();
+        let store = open(&path).await;
         assert_eq!(store.verify_plan(run).await.unwrap().header.tenant, "Germany");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "made private again");
     }
@@ -225,7 +254,8 @@ mod tests {
     #[tokio::test]
     async fn readers_cannot_write() {
         let (_dir, store) = opened().await;
-        let tried = sqlx::query("DELETE FROM runs").execute(store.readers()).await;
+        let mut reader = store.reader().await.unwrap();
+        let tried = crate::db::query("DELETE FROM runs").execute(reader.conn()).await;
         assert!(tried.unwrap_err().to_string().contains("readonly"));
     }
 
@@ -236,7 +266,7 @@ mod tests {
         std::fs::write(&text, "do not lose me".repeat(100)).unwrap();
         let other = dir.path().join("other.db");
         std::fs::write(&other, "").unwrap();
-        let mut conn = dialect::connect_plain(&other).await.unwrap();
+        let mut conn = sqlite::connect_plain(&other).await.unwrap();
         sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut conn).await.unwrap();
         conn.close().await.unwrap();
         for path in [text, other] {
@@ -251,8 +281,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_of_a_newer_host_is_refused_and_left_as_it_was() {
         let (_dir, store) = opened().await;
-        tamper(&store, "INSERT INTO schema_steps VALUES (999, 0)").await.unwrap();
-        let error = refusal(store.path()).await;
+        tamper(&store, "INSERT INTO schema_steps VALUES (999, 999, 0)").await.unwrap();
+        let error = refusal(path(&store)).await;
         assert_eq!(error.code(), Code::StoreVersion);
         assert!(error.to_string().contains("999"), "{error}");
     }
@@ -268,7 +298,7 @@ mod tests {
             assert_eq!(error.code(), Code::StoreUnavailable, "{error:?}");
             assert!(error.to_string().contains(path.parent().unwrap().to_str().unwrap()), "{error}");
         }
-        let error = Store::open("postgres://user:secret@host/db", NOW).await.map(drop).unwrap_err();
+        let error = Store::open("postgres://user:secret@127.0.0.1:1/db", &name(), NOW).await.map(drop).unwrap_err();
         assert!(error.code() == Code::StoreUnavailable && !format!("{error:?}").contains("secret"), "{error:?}");
     }
 
@@ -277,7 +307,7 @@ mod tests {
         let (_dir, store) = opened().await;
         let run = planned(&store, "Germany", 3).await;
         tamper(&store, "PRAGMA max_page_count = 1").await.unwrap();
-        let (other, _lock) = planning(&store, "Germany").await;
+        let (other, _lease) = planning(&store, "Germany").await;
         let error = crate::testing::save(&store, &other, &crate::testing::changes(5_000), &[]).await.unwrap_err();
         assert_eq!(error.code(), Code::StoreUnavailable, "{error:?}");
         assert!(error.to_string().contains("control.db"), "{error}");
@@ -289,9 +319,9 @@ mod tests {
     async fn many_hosts_may_open_a_new_store_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.db");
-        let opened = futures::future::join_all((0..6).map(|_| Store::open_file(&path, NOW))).await;
+        let opened = futures::future::join_all((0..6).map(|_| open(&path))).await;
         for store in opened {
-            planning(&store.unwrap(), "Germany").await;
+            planning(&store, "Germany").await;
         }
     }
 
@@ -299,15 +329,15 @@ mod tests {
     async fn what_a_host_had_not_committed_when_it_died_is_gone_and_the_rest_is_there() {
         let (dir, store) = opened().await;
         let run = planned(&store, "Germany", 3).await;
-        let mut writer = store.writer().await;
-        sqlx::raw_sql("PRAGMA cache_size = 2").execute(&mut *writer).await.unwrap();
-        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        crate::db::query("PRAGMA cache_size = 2").execute(writer.conn()).await.unwrap();
+        let mut tx = writer.begin().await.unwrap();
         // Large enough that pages of it are in the log already.
         for _ in 0..500 {
-            sqlx::query("INSERT INTO run_log SELECT $1, count(*) + 1, 'info', $2 FROM run_log")
+            crate::db::query("INSERT INTO run_log SELECT $1, count(*) + 1, 'info', $2 FROM run_log")
                 .bind(run.column())
                 .bind("x".repeat(500))
-                .execute(&mut *tx)
+                .execute(tx.conn())
                 .await
                 .unwrap();
         }
@@ -318,14 +348,14 @@ mod tests {
             std::fs::copy(dir.path().join(name), after.join(name)).unwrap();
         }
         assert!(std::fs::metadata(after.join("control.db-wal")).unwrap().len() > 100_000);
-        let survivor = Store::open_file(&after.join("control.db"), NOW).await.unwrap();
+        let survivor = open(&after.join("control.db")).await;
         assert!(survivor.log(run).await.unwrap().is_empty());
         survivor.verify_plan(run).await.unwrap();
         // And a handle that is dropped in the middle leaves nothing behind either.
         drop(tx);
         drop(writer);
         drop(store);
-        let again = Store::open_file(&dir.path().join("control.db"), NOW).await.unwrap();
+        let again = open(&dir.path().join("control.db")).await;
         assert!(again.log(run).await.unwrap().is_empty());
         planning(&again, "France").await;
     }

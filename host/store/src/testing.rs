@@ -14,15 +14,32 @@ use mendwright_core::value::Value;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
-use crate::{LogLine, NewPlan, NewRun, RunLock, RunNumber, RunRecord, Store};
+use crate::{Lease, LogLine, NewPlan, NewRun, RunNumber, RunRecord, Store};
 
 /// 2025-11-20, in microseconds.
 pub(crate) const NOW: i64 = 1_763_608_329_000_000;
 
 pub(crate) async fn opened() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open_file(&dir.path().join("control.db"), NOW).await.unwrap();
+    let store = open(&dir.path().join("control.db")).await;
     (dir, store)
+}
+
+/// Another name for each store that a test opens.
+pub(crate) fn name() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) async fn open(path: &std::path::Path) -> Store {
+    Store::open_file(path, &name(), NOW).await.unwrap()
+}
+
+/// The control file.
+pub(crate) fn path(store: &Store) -> &std::path::Path {
+    let crate::Place::File(path) = store.place() else { panic!("a file") };
+    path
 }
 
 /// A new run; each call another id.
@@ -44,10 +61,12 @@ pub(crate) fn new_run(tenant: &str) -> NewRun {
         frozen_seed: "5f1d9ab2c47e0388".into(),
         parent: None,
         compensates: None,
+        nonce: "00".repeat(16),
+        only: vec![],
     }
 }
 
-pub(crate) async fn planning(store: &Store, tenant: &str) -> (RunRecord, RunLock) {
+pub(crate) async fn planning(store: &Store, tenant: &str) -> (RunRecord, Lease) {
     store.create_run(new_run(tenant), NOW).await.unwrap()
 }
 
@@ -165,6 +184,7 @@ pub(crate) async fn planned(store: &Store, tenant: &str, n: i64) -> RunNumber {
 
 /// What somebody with an SQLite shell does.
 pub(crate) async fn tamper(store: &Store, sql: &str) -> sqlx::Result<()> {
-    let mut writer = store.writer().await;
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *writer).await.map(drop)
+    let mut writer = store.writer().await.unwrap();
+    let crate::db::Conn::Sqlite(conn) = writer.conn() else { panic!("a file") };
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await.map(drop)
 }

@@ -2,13 +2,14 @@
 
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, State};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection as _, Row as _};
+use mendwright_core::task::Task;
 
+use crate::audit::{self, Fact};
+use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::run::{Outcome, RunNumber, read};
 use crate::store::Store;
-use crate::{dialect, words};
+use crate::words;
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +21,39 @@ pub struct Step {
     outcome: Option<Outcome>,
     undo_until_us: Option<i64>,
     note: String,
+    by: Option<String>,
+    again_at_us: Option<i64>,
 }
 
 impl Step {
     /// `event` happened at `now_us` to a run that the caller believes to be `expected`.
     #[must_use]
     pub const fn new(expected: State, event: Event, now_us: i64) -> Self {
-        Self { expected, event, now_us, attempt: None, outcome: None, undo_until_us: None, note: String::new() }
+        Self {
+            expected,
+            event,
+            now_us,
+            attempt: None,
+            outcome: None,
+            undo_until_us: None,
+            note: String::new(),
+            by: None,
+            again_at_us: None,
+        }
+    }
+
+    /// Who did it: `person:alice`. The host itself otherwise.
+    #[must_use]
+    pub fn by(mut self, actor: impl Into<String>) -> Self {
+        self.by = Some(actor.into());
+        self
+    }
+
+    /// What was asked for did not come about and is to be tried again, not before this time.
+    #[must_use]
+    pub const fn again_at(mut self, at_us: i64) -> Self {
+        self.again_at_us = Some(at_us);
+        self
     }
 
     /// For `run log`.
@@ -79,10 +106,8 @@ pub struct RunEvent {
     pub note: String,
 }
 
-/// Whether the event begins a new attempt: work on the target that an older attempt must not do.
-const fn begins_attempt(event: Event) -> bool {
-    matches!(event, Event::ApplyStarted | Event::RollbackStarted)
-}
+/// Who moves a run where nobody else is named.
+const HOST: &str = "host";
 
 /// Whether the event says that the target's journal holds one undo more.
 const fn adds_undo(event: Event) -> bool {
@@ -107,7 +132,7 @@ impl Store {
 
     /// Moves a run and records why. A run becomes planned only through [`Store::save_plan`].
     ///
-    /// Beginning to apply or to roll back counts `attempt` up; a committed undo or redo counts
+    /// A run that comes to rest is let go by the process that worked on it. A committed undo or redo counts
     /// `undo_generation` up; the first committed flush sets `applied_at_us`.
     ///
     /// # Errors
@@ -116,43 +141,11 @@ impl Store {
     /// [`Error::RunUnknown`]. The run is as it was then.
     pub async fn step(&self, run: RunNumber, step: Step) -> Result<State> {
         let failed = self.failed("recording a step of a run");
-        let mut writer = self.writer().await;
-        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
-        let state = move_run(&mut tx, run, &step, failed).await?;
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await.map_err(failed)?;
+        let state = move_run(tx.conn(), run, &step, failed).await?;
         tx.commit().await.map_err(failed)?;
         Ok(state)
-    }
-
-    /// Takes over a run in flight whose process is gone: one attempt further, so that the old one is
-    /// fenced should it come back. Returns the new attempt. The caller holds the run's lock.
-    ///
-    /// # Errors
-    /// [`Error::Moved`], [`Error::Fenced`], [`Error::RunUnknown`].
-    pub async fn take_over(&self, run: RunNumber, state: State, attempt: u64, now_us: i64) -> Result<u64> {
-        let failed = self.failed("taking a run over");
-        let mut writer = self.writer().await;
-        let mut tx = writer.begin_with(dialect::BEGIN_WRITE).await.map_err(failed)?;
-        let taken: Option<i64> = sqlx::query_scalar(
-            "UPDATE runs SET attempt = attempt + 1, updated_at_us = $1 WHERE number = $2 AND state = $3 AND attempt = $4 \
-             RETURNING attempt",
-        )
-        .bind(now_us)
-        .bind(run.column())
-        .bind(state.word())
-        .bind(count_column(attempt))
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if let Some(taken) = taken {
-            tx.commit().await.map_err(failed)?;
-            return u64::try_from(taken).map_err(|e| Error::corrupt("runs", "attempt", run, e));
-        }
-        let found = read(&mut tx, run, failed).await?;
-        // Recovery looked at a run that has moved on since.
-        if found.state == state {
-            return Err(Error::Fenced { run, expected: attempt, found: found.attempt });
-        }
-        Err(Error::Moved { run, expected: state, found: found.state })
     }
 
     /// Everything that happened to a run, in order.
@@ -162,12 +155,13 @@ impl Store {
     pub async fn events(&self, run: RunNumber) -> Result<Vec<RunEvent>> {
         let failed = self.failed("reading what happened to a run");
         self.run(run).await?;
-        let rows = sqlx::query(
+        let mut reader = self.reader().await?;
+        let rows = query(
             "SELECT seq, at_us, from_state, event, to_state, attempt, code, note FROM run_events \
              WHERE run = $1 ORDER BY seq",
         )
         .bind(run.column())
-        .fetch_all(self.readers())
+        .all(reader.conn())
         .await
         .map_err(failed)?;
         rows.iter().map(|row| EventRow::read(row).map_err(failed)?.into_event(run)).collect()
@@ -180,41 +174,56 @@ fn count_column(count: u64) -> i64 {
 
 /// The compare-and-set, inside the caller's transaction.
 pub(crate) async fn move_run(
-    tx: &mut SqliteConnection,
+    mut conn: Conn<'_>,
     run: RunNumber,
     step: &Step,
     failed: impl Fn(sqlx::Error) -> Error + Copy,
 ) -> Result<State> {
     let to = step.expected.apply(step.event).map_err(|source| Error::Illegal { run, source })?;
     let applied_at_us = matches!(step.event, Event::FlushCommitted).then_some(step.now_us);
-    let moved: Option<i64> = sqlx::query_scalar(
-        "UPDATE runs SET state = $1, updated_at_us = $2, attempt = attempt + $3, \
-         undo_generation = undo_generation + $4, outcome_code = $5, outcome_message = $6, \
-         applied_at_us = coalesce(applied_at_us, $7), undo_until_us = coalesce($8, undo_until_us) \
-         WHERE number = $9 AND state = $10 AND attempt = coalesce($11, attempt) RETURNING attempt",
+    // What is in flight has a task; what rests has none, unless it is to be tried again.
+    let task = Task::of(to).map(Task::word);
+    let rests = task.is_none() && step.again_at_us.is_none();
+    let moved = query(
+        "UPDATE runs SET state = $1, updated_at_us = $2, \
+         undo_generation = undo_generation + $3, outcome_code = $4, outcome_message = $5, \
+         applied_at_us = coalesce(applied_at_us, $6), undo_until_us = coalesce($7, undo_until_us), \
+         task = CASE WHEN $8 = 1 THEN NULL ELSE coalesce($9, task) END, \
+         task_by = CASE WHEN $8 = 1 THEN NULL ELSE coalesce(task_by, $10) END, \
+         task_confirm = CASE WHEN $8 = 1 THEN NULL ELSE task_confirm END, \
+         due_at_us = CASE WHEN $8 = 1 THEN NULL ELSE coalesce($11, due_at_us, $2) END, \
+         tries = CASE WHEN $8 = 1 THEN 0 WHEN $11 IS NULL THEN tries ELSE tries + 1 END, \
+         lease_owner = CASE WHEN $9 IS NULL THEN NULL ELSE lease_owner END, \
+         lease_until_us = CASE WHEN $9 IS NULL THEN NULL ELSE lease_until_us END \
+         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant",
     )
     .bind(to.word())
     .bind(step.now_us)
-    .bind(i64::from(begins_attempt(step.event)))
     .bind(i64::from(adds_undo(step.event)))
     .bind(step.outcome.as_ref().map(|outcome| outcome.code.text()))
-    .bind(step.outcome.as_ref().map(|outcome| outcome.message.clone()))
+    .bind(step.outcome.as_ref().map(|outcome| outcome.message.as_str()))
     .bind(applied_at_us)
     .bind(step.undo_until_us)
+    .bind(i64::from(rests))
+    .bind(task)
+    .bind(step.by.as_deref().unwrap_or(HOST))
+    .bind(step.again_at_us)
     .bind(run.column())
     .bind(step.expected.word())
     .bind(step.attempt.map(count_column))
-    .fetch_optional(&mut *tx)
+    .optional(conn.reborrow())
     .await
     .map_err(failed)?;
-    let Some(attempt) = moved else {
-        let found = read(tx, run, failed).await?;
+    let Some(moved) = moved else {
+        let found = read(conn, run, failed).await?;
         return Err(match step.attempt {
             Some(expected) if found.state == step.expected => Error::Fenced { run, expected, found: found.attempt },
             _ => Error::Overtaken { run, expected: step.expected, found: found.state, event: step.event },
         });
     };
-    sqlx::query(
+    let attempt: i64 = moved.try_get("attempt").map_err(failed)?;
+    let tenant: String = moved.try_get("tenant").map_err(failed)?;
+    query(
         "INSERT INTO run_events (run, seq, at_us, from_state, event, to_state, attempt, code, note) \
          SELECT $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM run_events WHERE run = $1",
     )
@@ -226,9 +235,21 @@ pub(crate) async fn move_run(
     .bind(attempt)
     .bind(step.outcome.as_ref().map(|outcome| outcome.code.text()))
     .bind(step.note.clone())
-    .execute(tx)
+    .execute(conn.reborrow())
     .await
     .map_err(failed)?;
+    let fact = Fact::new("run.moved", step.by.as_deref().unwrap_or(HOST), step.now_us)
+        .run(run)
+        .tenant(&tenant)
+        .say("event", words::event_word(step.event))
+        .say("from", step.expected)
+        .say("to", to)
+        .say("attempt", attempt);
+    let fact = match &step.outcome {
+        Some(outcome) => fact.say("code", outcome.code),
+        None => fact,
+    };
+    audit::record(conn, fact, failed).await?;
     Ok(to)
 }
 
@@ -245,7 +266,7 @@ struct EventRow {
 }
 
 impl EventRow {
-    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+    fn read(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             seq: row.try_get("seq")?,
             at_us: row.try_get("at_us")?,
@@ -280,7 +301,7 @@ impl EventRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{NOW, opened, planned, planning, tamper};
+    use crate::testing::{NOW, open, opened, path, planned, planning, tamper};
 
     #[tokio::test]
     async fn the_whole_story_of_a_run_is_kept_with_its_counters() {
@@ -289,29 +310,31 @@ mod tests {
         let (_dir, store) = opened().await;
         let run = planned(&store, "Germany", 2).await;
         let story = [
-            (S::Planned, E::ApplyStarted, 1, 0),
-            (S::Applying, E::ApplyAbandoned, 1, 0),
-            (S::Planned, E::ApplyStarted, 2, 0),
-            (S::Applying, E::FlushCommitted, 2, 0),
-            (S::Verifying, E::VerificationPassed, 2, 0),
-            (S::Succeeded, E::RollbackStarted, 3, 0),
-            (S::RollingBack, E::RollbackCommitted, 3, 1),
-            (S::RolledBack, E::RollbackStarted, 4, 1),
-            (S::RollingBack, E::RedoCommitted, 4, 2),
+            (S::Planned, E::ApplyStarted, 0),
+            (S::Applying, E::ApplyAbandoned, 0),
+            (S::Planned, E::ApplyStarted, 0),
+            (S::Applying, E::FlushCommitted, 0),
+            (S::Verifying, E::VerificationPassed, 0),
+            (S::Succeeded, E::RollbackStarted, 0),
+            (S::RollingBack, E::RollbackCommitted, 1),
+            (S::RolledBack, E::RollbackStarted, 1),
+            (S::RollingBack, E::RedoCommitted, 2),
         ];
-        for (i, (from, event, attempt, generation)) in (1..).zip(story) {
+        for (i, (from, event, generation)) in (1..).zip(story) {
             let step = Step::new(from, event, NOW + i).note(format!("step {i}")).outcome(Code::LockWait, "why");
             let to = store.step(run, step).await.unwrap();
             let record = store.run(run).await.unwrap();
             assert_eq!((record.state, record.updated_at_us), (to, NOW + i));
-            assert_eq!((record.attempt, record.undo_generation), (attempt, generation), "{event:?}");
+            assert_eq!(record.undo_generation, generation, "{event:?}");
+            assert_eq!(record.asked.is_some(), to.is_in_flight(), "{event:?}");
+            assert!(record.leased.is_none() || to.is_in_flight(), "{event:?}");
         }
         let events = store.events(run).await.unwrap();
         assert_eq!(events.len(), story.len() + 1);
         for (i, event) in (1..).zip(&events) {
             assert_eq!((event.seq, event.from.apply(event.event)), (i, Ok(event.to)));
         }
-        assert_eq!((events[3].note.as_str(), events[3].code, events[3].attempt), ("step 3", Some(Code::LockWait), 2));
+        assert_eq!((events[3].note.as_str(), events[3].code), ("step 3", Some(Code::LockWait)));
         let record = store.run(run).await.unwrap();
         assert_eq!(record.applied_at_us, Some(NOW + 4));
         assert_eq!(record.outcome, Some(Outcome { code: Code::LockWait, message: "why".into() }));
@@ -332,7 +355,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_happen_is_refused_and_changes_nothing() {
         let (_dir, store) = opened().await;
-        let (run, _lock) = planning(&store, "Germany").await;
+        let (run, _lease) = planning(&store, "Germany").await;
         let number = run.number;
         let refused = store.transition(number, State::Planning, Event::FlushCommitted, NOW, "").await.unwrap_err();
         assert_eq!(refused.code(), Code::RunState);
@@ -348,17 +371,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_taken_over_fences_its_old_attempt() {
+    async fn a_run_that_another_process_took_fences_the_first_one() {
         let (_dir, store) = opened().await;
         let run = planned(&store, "Germany", 2).await;
+        let first = store.claim(run).await.unwrap();
         store.transition(run, State::Planned, Event::ApplyStarted, NOW, "").await.unwrap();
-        assert_eq!(store.take_over(run, State::Applying, 1, NOW).await.unwrap(), 2);
-        let again = store.take_over(run, State::Applying, 1, NOW).await.unwrap_err();
-        assert_eq!(again.code(), Code::FenceLost);
-        let old = Step::new(State::Applying, Event::FlushCommitted, NOW).attempt(1);
+        tamper(&store, "UPDATE runs SET lease_until_us = 1").await.unwrap();
+        let second = store.claim(run).await.unwrap();
+        assert_eq!(second.attempt, first.attempt + 1);
+        assert_eq!(store.renew(first).await.unwrap_err().code(), Code::FenceLost);
+        let old = Step::new(State::Applying, Event::FlushCommitted, NOW).attempt(first.attempt);
         assert_eq!(store.step(run, old.clone()).await.unwrap_err().code(), Code::FenceLost);
-        store.step(run, old.attempt(2)).await.unwrap();
-        assert_eq!(store.take_over(run, State::Applying, 2, NOW).await.unwrap_err().code(), Code::RunState);
+        store.renew(second).await.unwrap();
+        store.step(run, old.attempt(second.attempt)).await.unwrap();
     }
 
     #[tokio::test]
@@ -375,7 +400,7 @@ mod tests {
         let (_dir, store) = opened().await;
         let mut handles = vec![];
         for _ in 0..4 {
-            handles.push(Store::open_file(store.path(), NOW).await.unwrap());
+            handles.push(open(path(&store)).await);
         }
         for _ in 0..25 {
             let run = planned(&store, "Germany", 1).await;

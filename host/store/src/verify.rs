@@ -7,10 +7,9 @@ use mendwright_core::change::Action;
 use mendwright_core::merkle::Tree;
 use mendwright_core::plan::document::Document;
 use mendwright_core::plan::{BoundChange, Digest, Header};
-use sqlx::Connection as _;
 
 use crate::changes::ChangeRow;
-use crate::dialect;
+use crate::db::query::storable;
 use crate::error::{Error, Result};
 use crate::plan::{StoredPlan, read_plan};
 use crate::run::{RunNumber, RunRecord, read};
@@ -113,10 +112,10 @@ impl Store {
     pub async fn verify_plan(&self, run: RunNumber) -> Result<StoredPlan> {
         let failed = self.failed("verifying a plan");
         let tampered = |what: String| Error::PlanTampered { run, what };
-        let mut reader = self.readers().acquire().await.map_err(failed)?;
-        let mut snapshot = reader.begin_with(dialect::BEGIN_READ).await.map_err(failed)?;
-        let record = read(&mut snapshot, run, failed).await?;
-        let row = match read_plan(&mut snapshot, run, failed).await {
+        let mut reader = self.reader().await?;
+        let mut snapshot = reader.begin_read().await.map_err(failed)?;
+        let record = read(snapshot.conn(), run, failed).await?;
+        let row = match read_plan(snapshot.conn(), run, failed).await {
             Err(Error::NoPlan { .. }) if record.plan_digest.is_some() => return Err(tampered("it is gone".to_owned())),
             other => other?,
         };
@@ -134,7 +133,7 @@ impl Store {
             return Err(tampered(what));
         }
         let mut tally = Tally::default();
-        let mut rows = ChangeRow::all(run, &mut *snapshot);
+        let mut rows = ChangeRow::all(run, snapshot.conn());
         let mut expected = 1;
         while let Some(row) = rows.next().await {
             let row = ChangeRow::read(&row.map_err(failed)?).map_err(failed)?;
@@ -153,7 +152,7 @@ fn check_row(row: &ChangeRow, expected: i64, tally: &mut Tally) -> std::result::
         return Err(format!("change {expected} is missing"));
     }
     let change = BoundChange::from_leaf(leaf, reason.clone()).ok_or_else(|| format!("change {seq} is unreadable"))?;
-    if change.leaf() != *leaf || change.resource != *resource || change.key_text() != *key_text {
+    if change.leaf() != *leaf || change.resource != *resource || storable(&change.key_text()) != *key_text {
         return Err(format!("change {seq} is not as it was written"));
     }
     tally.push(&change, leaf)
@@ -248,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_without_a_plan_has_none_to_believe() {
         let (_dir, store) = opened().await;
-        let (run, _lock) = planning(&store, "Germany").await;
+        let (run, _lease) = planning(&store, "Germany").await;
         assert_eq!(store.verify_plan(run.number).await.unwrap_err().code(), Code::RunState);
         assert_eq!(store.verify_plan(crate::RunNumber::new(7)).await.unwrap_err().code(), Code::RunUnknown);
         assert!(save(&store, &run, &changes(1), &[]).await.is_ok());

@@ -59,10 +59,10 @@ async fn a_run_that_somebody_works_on_is_not_compensated_meanwhile() {
     let run = applied(&host, told()).await;
     let back = compensate(&host, &run).await.unwrap();
     let before = world.dump_everything().await;
-    let lock = host.store().lock_run(run.number).unwrap();
+    let lease = host.store().claim(run.number).await.unwrap();
     assert!(host.confirm(&back).await.is_err());
     before.assert_unchanged(&world.dump_everything().await);
-    drop(lock);
+    host.store().release(lease).await.unwrap();
     assert_eq!(host.confirm(&back).await.unwrap().run.state, State::Succeeded);
 }
 

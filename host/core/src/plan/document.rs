@@ -63,6 +63,15 @@ pub struct Document {
     pub changes: Vec<ChangeRecord>,
 }
 
+impl Document {
+    /// The database that the plan writes; `None` where nothing changes.
+    #[must_use]
+    pub fn written_database(&self) -> Option<&str> {
+        let changes = |r: &&ResourceSummary| [&r.inserts, &r.updates, &r.deletes].iter().any(|n| n.as_str() != "0");
+        self.resources.iter().find(changes).map(|resource| resource.database.as_str())
+    }
+}
+
 /// What a job answered when it was asked how to take a run back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

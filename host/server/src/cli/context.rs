@@ -8,9 +8,8 @@ use mendwright_store::{RunRecord, Store};
 use crate::cli::args::Global;
 use crate::cli::out::Out;
 use crate::cli::problem;
-use crate::config::{Config, Env, Location, locate};
-use crate::engine::Host;
-use crate::engine::time::now_us;
+use crate::config::{Config, Env, locate};
+use crate::engine::{Host, open_store};
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
@@ -51,14 +50,7 @@ impl Context {
 
     /// The control store alone, for commands that only look.
     pub(super) async fn store(&self, config: &Config) -> Result<Store, Problem> {
-        let location = config.control.url.location(&self.env).map_err(problem::diagnostic)?;
-        match location {
-            Location::Sqlite(path) => Store::open_file(&path, now_us()).await.map_err(problem::store),
-            Location::Postgres(_) => {
-                let message = "the control store is a SQLite file for now: `url = \"sqlite:PATH\"` under [control]";
-                Err(Problem::new(Code::ConfigValue, message).next("mendwright config check", "after the correction"))
-            }
-        }
+        open_store(config, &self.env).await
     }
 
     /// The run that a person means.

@@ -11,7 +11,7 @@ use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::batched::Prefix;
 use mendwright_gateway::repair;
 use mendwright_sandbox::Export;
-use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, Step, StoredPlan};
+use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::bind::Binder;
 use super::execute::Execution;
@@ -68,19 +68,31 @@ impl Host {
     /// What stops it before it begins: no such run, a state that it cannot be applied in, a digest that
     /// is not the plan's, a plan that is too old or was edited. What stops it later is in [`Applied`].
     pub async fn apply(&self, number: RunNumber, digest_prefix: &str) -> Result<Applied, Problem> {
+        let lease = self.claim(number).await?;
+        self.holding(lease, self.apply_held(number, digest_prefix)).await
+    }
+
+    async fn apply_held(&self, number: RunNumber, digest_prefix: &str) -> Result<Applied, Problem> {
         let start = time::now_us();
-        let _lock = self.lock(number)?;
         let run = self.store.run(number).await.map_err(problem::store)?;
         let plan = self.may_apply(&run, digest_prefix).await?;
-        let _origin = self.hold_origin(&run).await?;
-        let step = Step::new(State::Planned, Event::ApplyStarted, time::now_us()).note("confirmed by a person");
-        self.store.step(number, step).await.map_err(problem::store)?;
-        let run = self.store.run(number).await.map_err(problem::store)?;
-        let mut left = Vec::new();
-        let outcome = self.apply_run(&run, &plan, &mut left).await;
-        let (changes, drift, problem) = self.settle(&run, &plan, outcome).await?;
-        let run = self.store.run(number).await.map_err(problem::store)?;
-        Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
+        let origin = self.hold_origin(&run).await?;
+        let applying = async {
+            let step = Step::new(State::Planned, Event::ApplyStarted, time::now_us())
+                .attempt(run.attempt)
+                .note("confirmed by a person");
+            self.store.step(number, step).await.map_err(problem::store)?;
+            let run = self.store.run(number).await.map_err(problem::store)?;
+            let mut left = Vec::new();
+            let outcome = self.apply_run(&run, &plan, &mut left).await;
+            let (changes, drift, problem) = self.settle(&run, &plan, outcome).await?;
+            let run = self.store.run(number).await.map_err(problem::store)?;
+            Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
+        };
+        match origin {
+            Some(origin) => self.holding(origin, applying).await,
+            None => applying.await,
+        }
     }
 
     /// Writes down how an apply ended, and reads back or restores what is written.
@@ -112,10 +124,6 @@ impl Host {
         Ok((0, drift, Some(problem)))
     }
 
-    pub(super) fn lock(&self, number: RunNumber) -> Result<RunLock, Problem> {
-        self.store.lock_run(number).map_err(problem::store)
-    }
-
     /// Everything that has to hold before a host writes down that it applies the plan.
     async fn may_apply(&self, run: &RunRecord, digest_prefix: &str) -> Result<StoredPlan, Problem> {
         let number = run.number.get();
@@ -134,7 +142,7 @@ impl Host {
         }
         let again = format!("mendwright run plan --again {number}");
         if run.expires_at_us.is_some_and(|at| at < time::now_us()) {
-            let step = Step::new(State::Planned, Event::PlanExpired, time::now_us());
+            let step = Step::new(State::Planned, Event::PlanExpired, time::now_us()).attempt(run.attempt);
             self.store.step(run.number, step).await.map_err(problem::store)?;
             return Err(Problem::new(Code::PlanExpired, format!("the plan of #{number} is too old to be applied"))
                 .next(again, "a new plan on today's data"));

@@ -155,6 +155,7 @@ impl Host {
             rows.join(", ")
         );
         let step = Step::new(State::RollingBack, Event::RollbackFailed, time::now_us())
+            .attempt(run.attempt)
             .outcome(Code::RollbackConflict, message.clone());
         self.store.step(run.number, step).await.map_err(problem::store)?;
         let number = run.number.get();

@@ -8,7 +8,7 @@ use mendwright_core::plan::BoundChange;
 use mendwright_core::plan::header::Compensates;
 use mendwright_core::run::State;
 use mendwright_sandbox::{Compensation, Export, Planned};
-use mendwright_store::{ChangeFilter, RunLock, RunNumber, RunRecord, StoredPlan};
+use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, StoredPlan};
 
 use super::execute::{Execution, Stopped};
 use super::job::Ready;
@@ -77,11 +77,13 @@ impl Host {
 
     /// Keeps what a compensation takes back as it is while that is applied: an undo of both at once would
     /// take it back twice.
-    pub(super) async fn hold_origin(&self, run: &RunRecord) -> Result<Option<RunLock>, Problem> {
+    pub(super) async fn hold_origin(&self, run: &RunRecord) -> Result<Option<Lease>, Problem> {
         let Some(of) = run.compensates else { return Ok(None) };
-        let lock = self.lock(of)?;
-        self.origin(of, Some(run.number)).await?;
-        Ok(Some(lock))
+        let lease = self.claim(of).await?;
+        match self.origin(of, Some(run.number)).await {
+            Ok(_) => Ok(Some(lease)),
+            Err(problem) => self.holding(lease, async { Err(problem) }).await,
+        }
     }
 
     /// One execution for a plan or its apply: the `usual` export, or `rollback` where the run is a

@@ -9,7 +9,7 @@
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone;
-//! - `recover`: what a dead process left.
+//! - `held`: working on a run that is leased to this process; `recover`: what a dead process left.
 
 mod apply;
 mod batched;
@@ -17,6 +17,7 @@ mod bind;
 mod compensate;
 mod document;
 mod execute;
+mod held;
 mod job;
 mod only;
 mod plan;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{Context, MacKey};
 use mendwright_sandbox::{CacheConfig, Sandbox};
-use mendwright_store::{HostKey, KeyUse, RunRecord, Store};
+use mendwright_store::{HostKey, KeyUse, Place, RunRecord, Store};
 
 use crate::config::Config;
 use crate::config::env::Env;
@@ -68,18 +69,12 @@ impl Host {
     /// # Errors
     /// The control store, the host's key or the sandbox cannot be opened.
     pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
-        let location = config.control.url.location(&env).map_err(problem::diagnostic)?;
-        let Location::Sqlite(path) = location else {
-            return Err(Problem::new(
-                Code::ConfigValue,
-                "the control store is a SQLite file for now: `url = \"sqlite:PATH\"` under [control]",
-            ));
-        };
-        let store = Store::open_file(&path, time::now_us()).await.map_err(problem::store)?;
-        let key = HostKey::load_or_create(&beside(&path, ".key"), random).map_err(problem::store)?;
+        let store = open_store(&config, &env).await?;
+        let beside = state_path(&config, store.place());
+        let key = HostKey::load_or_create(&ending(&beside, ".key"), random).map_err(problem::store)?;
         let sandbox = Sandbox::new(mendwright_sandbox::Config {
             cache: Some(CacheConfig {
-                directory: beside(&path, ".cache"),
+                directory: ending(&beside, ".cache"),
                 mac_key: *key.derive(KeyUse::CompiledCode).expose(),
             }),
             // One command runs one component; a pool would only reserve address space.
@@ -131,8 +126,33 @@ impl Host {
     }
 }
 
-/// A file beside the control store's: `mendwright.db` → `mendwright.db.key`.
-fn beside(path: &std::path::Path, ending: &str) -> PathBuf {
+/// Opens the control store that a configuration names, under a name of this process's own.
+///
+/// # Errors
+/// A variable of its URL is not set, or it cannot be opened.
+pub(crate) async fn open_store(config: &Config, env: &Env) -> Result<Store, Problem> {
+    let location = config.control.url.location(env).map_err(problem::diagnostic)?;
+    let bytes = random::<8>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
+    let owner = format!("{}-{}", std::process::id(), hex::encode(bytes));
+    let now_us = time::now_us();
+    match location {
+        Location::Sqlite(path) => Store::open_file(&path, &owner, now_us).await,
+        Location::Postgres(url) => Store::open_postgres(url.expose(), &owner, now_us).await,
+    }
+    .map_err(problem::store)
+}
+
+/// What the names of this host's own files begin with: the control file, or `mendwright` beside the
+/// configuration where the control store is a server.
+fn state_path(config: &Config, place: &Place) -> PathBuf {
+    match place {
+        Place::File(path) => path.clone(),
+        Place::Server(_) => config.path.with_file_name("mendwright"),
+    }
+}
+
+/// `mendwright.db` → `mendwright.db.key`.
+fn ending(path: &std::path::Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     path.with_file_name(name)

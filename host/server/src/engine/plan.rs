@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_catalog::manifest::Changes;
+use mendwright_catalog::manifest::{Changes, Manifest};
 use mendwright_core::budget::SHARE_WHOLE;
 use mendwright_core::code::{Area, Code};
 use mendwright_core::commitment::Salt;
@@ -79,9 +79,23 @@ impl Host {
             self.origin(of, None).await?;
         }
         let now_us = time::now_us();
-        let bytes = random::<18>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
-        let (seed, id) = bytes.split_at(8);
-        let new = NewRun {
+        let new = self.new_run(&manifest, &request, now_us)?;
+        let (run, lease) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
+        let planning = async {
+            match self.plan_run(&run, manifest, &request, slot).await {
+                Ok(()) => self.store.run(run.number).await.map_err(problem::store),
+                Err(stopped) => Err(self.end_planning(&run, stopped).await),
+            }
+        };
+        self.holding(lease, planning).await
+    }
+
+    /// The run that a request begins.
+    fn new_run(&self, manifest: &Manifest, request: &PlanRequest, now_us: i64) -> Result<NewRun, Problem> {
+        let bytes = random::<34>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
+        let (seed, rest) = bytes.split_at(8);
+        let (id, nonce) = rest.split_at(10);
+        Ok(NewRun {
             id: RunId::from_time(u64::try_from(now_us / 1_000).unwrap_or(0), id.try_into().unwrap_or_default()),
             tenant: request.tenant.clone(),
             job_name: manifest.name.clone(),
@@ -93,12 +107,9 @@ impl Host {
             frozen_seed: hex::encode(seed),
             parent: request.parent,
             compensates: request.compensates,
-        };
-        let (run, _lock) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
-        match self.plan_run(&run, manifest, &request, slot).await {
-            Ok(()) => self.store.run(run.number).await.map_err(problem::store),
-            Err(stopped) => Err(self.end_planning(&run, stopped).await),
-        }
+            nonce: hex::encode(nonce),
+            only: request.only.clone(),
+        })
     }
 
     /// Writes down how a dry run ended that made no plan.
@@ -115,7 +126,9 @@ impl Host {
                 Area::Security | Area::Data | Area::Perf => Event::GatewayRefused,
             }
         };
-        let step = Step::new(State::Planning, event, time::now_us()).outcome(problem.code, problem.message.clone());
+        let step = Step::new(State::Planning, event, time::now_us())
+            .attempt(run.attempt)
+            .outcome(problem.code, problem.message.clone());
         let written = async {
             self.store.save_log(run.number, &log).await?;
             self.store.step(run.number, step).await
@@ -130,7 +143,7 @@ impl Host {
     async fn plan_run(
         &self,
         run: &RunRecord,
-        manifest: mendwright_catalog::manifest::Manifest,
+        manifest: Manifest,
         request: &PlanRequest,
         slot: Option<&Slot>,
     ) -> Result<(), Stopped> {

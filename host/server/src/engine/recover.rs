@@ -57,11 +57,15 @@ impl Host {
     /// and is tried again by the next command.
     pub(super) async fn recover_all(&self) -> Result<(), Problem> {
         for found in self.store.in_flight().await.map_err(problem::store)? {
-            let Ok(_lock) = self.store.lock_run(found.number) else { continue };
-            let run = self.store.run(found.number).await.map_err(problem::store)?;
-            if let Err(problem) = self.recover(&run).await {
-                tracing::warn!(run = run.number.get(), %problem, "a run that was left in flight waits for its target");
-            }
+            let Ok(lease) = self.claim(found.number).await else { continue };
+            let recovering = async {
+                let run = self.store.run(found.number).await.map_err(problem::store)?;
+                if let Err(problem) = self.recover(&run).await {
+                    tracing::warn!(run = run.number.get(), %problem, "a run that was left in flight waits for its target");
+                }
+                Ok(())
+            };
+            self.holding(lease, recovering).await?;
         }
         Ok(())
     }
@@ -76,18 +80,15 @@ impl Host {
         };
         let was_applied = run.applied_at_us.is_some();
         let Some(finding) = decide(run.state, was_applied, held, abandoned(run)) else { return Ok(()) };
-        let attempt =
-            self.store.take_over(run.number, run.state, run.attempt, time::now_us()).await.map_err(problem::store)?;
-        let run = self.store.run(run.number).await.map_err(problem::store)?;
         let note = "a process died here; the target's journal was asked";
         match finding {
             Finding::Happened(Event::FlushCommitted) => {
                 let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
-                let run = self.committed_step(&run, &plan).await?;
+                let run = self.committed_step(run, &plan).await?;
                 self.verify_and_settle(&run).await.map(drop)
             }
             Finding::Happened(event) => {
-                let mut step = Step::new(run.state, event, time::now_us()).attempt(attempt).note(note);
+                let mut step = Step::new(run.state, event, time::now_us()).attempt(run.attempt).note(note);
                 if event == Event::ExecutionFailed {
                     step = step.outcome(Code::Internal, "the process that planned it ended before it was done");
                 }
@@ -96,10 +97,10 @@ impl Host {
                 }
                 self.store.step(run.number, step).await.map(drop).map_err(problem::store)
             }
-            Finding::ReadBack => self.verify_and_settle(&run).await.map(drop),
-            Finding::RolledBack => self.rolled_back_step(&run).await,
-            Finding::GoOn => self.go_on(&run, prefix).await,
-            Finding::RestorePrefix => self.restore_prefix(&run).await.map(drop),
+            Finding::ReadBack => self.verify_and_settle(run).await.map(drop),
+            Finding::RolledBack => self.rolled_back_step(run).await,
+            Finding::GoOn => self.go_on(run, prefix).await,
+            Finding::RestorePrefix => self.restore_prefix(run).await.map(drop),
         }
     }
 

@@ -128,8 +128,12 @@ impl Host {
     /// # Errors
     /// As [`Host::undo_preview`]; a digest that is not the preview's; everything a flush can end with.
     pub async fn undo(&self, number: RunNumber, digest_prefix: &str) -> Result<Undone, Problem> {
+        let lease = self.claim(number).await?;
+        self.holding(lease, self.undo_held(number, digest_prefix)).await
+    }
+
+    async fn undo_held(&self, number: RunNumber, digest_prefix: &str) -> Result<Undone, Problem> {
         let start = time::now_us();
-        let _lock = self.lock(number)?;
         let (run, preview) = self.undo_preview(number).await?;
         if preview.restores() == 0 {
             return Err(Problem::new(
@@ -138,7 +142,9 @@ impl Host {
             ));
         }
         confirm(&preview.digest, digest_prefix)?;
-        let step = Step::new(run.state, Event::RollbackStarted, time::now_us()).note("confirmed by a person");
+        let step = Step::new(run.state, Event::RollbackStarted, time::now_us())
+            .attempt(run.attempt)
+            .note("confirmed by a person");
         self.store.step(number, step).await.map_err(problem::store)?;
         let run = self.store.run(number).await.map_err(problem::store)?;
         let (_, target) = self.written_target(&run).await?;
@@ -196,7 +202,7 @@ impl Host {
     /// Writes down that the target holds the undo.
     pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
         let event = if generation(run).is_multiple_of(2) { Event::RollbackCommitted } else { Event::RedoCommitted };
-        let mut step = Step::new(State::RollingBack, event, time::now_us());
+        let mut step = Step::new(State::RollingBack, event, time::now_us()).attempt(run.attempt);
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }
@@ -218,8 +224,9 @@ impl Host {
             // A prefix that waits to be restored: the next command tries again.
             return problem.next(format!("mendwright run show {}", run.number.get()), "where the run stands");
         }
-        let mut step =
-            Step::new(State::RollingBack, event, time::now_us()).outcome(problem.code, problem.message.clone());
+        let mut step = Step::new(State::RollingBack, event, time::now_us())
+            .attempt(run.attempt)
+            .outcome(problem.code, problem.message.clone());
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }

@@ -55,6 +55,8 @@ pub fn apply(look: Look, result: &ApplyResult) -> String {
         }
         State::Planning
         | State::Planned
+        | State::AwaitingApproval
+        | State::Approved
         | State::NothingToDo
         | State::Denied
         | State::Refused
@@ -62,6 +64,7 @@ pub fn apply(look: Look, result: &ApplyResult) -> String {
         | State::Drifted
         | State::Violated
         | State::Expired
+        | State::Rejected
         | State::Cancelled => format!("✗ #{number} {} after {took}. Nothing was applied.", state_words(result.state)),
     };
     let mut out = look.apart((ink(result.state), &title), (Ink::Dim, result.code.map_or("", Code::text)));
@@ -223,6 +226,8 @@ pub fn rollback(look: Look, result: &RollbackResult) -> String {
         State::Succeeded => (format!("✓ #{} is applied again, after {took}.", result.number), Ink::Green),
         State::Planning
         | State::Planned
+        | State::AwaitingApproval
+        | State::Approved
         | State::NothingToDo
         | State::Denied
         | State::Refused
@@ -232,6 +237,7 @@ pub fn rollback(look: Look, result: &RollbackResult) -> String {
         | State::Drifted
         | State::Violated
         | State::Expired
+        | State::Rejected
         | State::Cancelled
         | State::RollingBack
         | State::Stuck

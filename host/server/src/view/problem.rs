@@ -69,13 +69,15 @@ impl Exit {
         match state {
             State::Planning
             | State::Planned
+            | State::Approved
             | State::NothingToDo
             | State::Applying
             | State::Verifying
             | State::Succeeded
             | State::RollingBack => Self::Done,
             // A plan that is too old is refused like one that was used.
-            State::Denied | State::Refused | State::Expired => Self::Denied,
+            State::AwaitingApproval => Self::WaitsForPeople,
+            State::Denied | State::Refused | State::Expired | State::Rejected => Self::Denied,
             State::Failed | State::Violated | State::Cancelled => Self::Failed,
             State::Drifted => Self::Drifted,
             State::RolledBack => Self::RolledBack,
@@ -132,6 +134,8 @@ impl Exit {
             | C::ConfigColumn
             | C::ConfigEnvironment
             | C::RunUnknown
+            | C::KeyReused
+            | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown
             | C::JobBuild

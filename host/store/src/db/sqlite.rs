@@ -1,5 +1,4 @@
-//! What SQLite does in its own way. PostgreSQL gets a sibling of this module; all other SQL of this
-//! crate is written once, in the subset that both share.
+//! SQLite as a control store: one file, one connection that writes, several that read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +8,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use super::dialect::Failure;
+use super::failure;
 use crate::error::Error;
 
 /// Stands in the header of every control store: `MEND`.
@@ -30,12 +31,6 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// One snapshot for several reads.
 pub(crate) const BEGIN_READ: &str = "BEGIN";
-
-/// A shared statement in SQLite's own types; STRICT, so that a column holds its type.
-pub(crate) fn ddl(statement: &str) -> String {
-    let typed = statement.replace(" BIGINT", " INTEGER");
-    if typed.starts_with("CREATE TABLE") { format!("{typed} STRICT") } else { typed }
-}
 
 /// Connects without changing anything in the file.
 pub(crate) async fn connect_plain(path: &Path) -> sqlx::Result<SqliteConnection> {
@@ -72,12 +67,12 @@ pub(crate) async fn check_engine(conn: &mut SqliteConnection, path: &Path) -> Re
     let found: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(conn)
         .await
-        .map_err(|e| failure(path, "asking for SQLite's version", e))?;
+        .map_err(|e| failure(&path.into(), "asking for SQLite's version", e))?;
     if parse_version(&found).is_some_and(|version| version >= SQLITE_VERSION_MIN) {
         return Ok(());
     }
     let (major, minor, patch) = SQLITE_VERSION_MIN;
-    Err(Error::Version { path: path.to_owned(), what: "SQLite", found, needs: format!("{major}.{minor}.{patch}") })
+    Err(Error::Version { place: path.into(), what: "SQLite", found, needs: format!("{major}.{minor}.{patch}") })
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
@@ -92,7 +87,7 @@ pub(crate) async fn check_is_ours(path: &Path) -> Result<(), Error> {
         if primary_code(&e) == Some(NOT_A_DATABASE) {
             return not_ours("it is not an SQLite database");
         }
-        failure(path, "reading it", e)
+        failure(&path.into(), "reading it", e)
     };
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
     let mut conn = options.connect().await.map_err(failed)?;
@@ -114,20 +109,13 @@ fn primary_code(error: &sqlx::Error) -> Option<u32> {
     Some(code & 0xff)
 }
 
-/// What an error of the driver means for the caller. What has no better name is a store that cannot
-/// be used for now: busy beyond the timeout, full, read-only, an I/O error, a dead worker.
-pub(crate) fn failure(path: &Path, action: &'static str, error: sqlx::Error) -> Error {
-    match primary_code(&error) {
-        Some(CORRUPT | NOT_A_DATABASE | ERROR | MISMATCH) => {
-            return Error::Damaged { path: path.to_owned(), action, source: error.into() };
-        }
-        Some(CONSTRAINT) => return Error::Bug(format!("{action} would break a rule of the control store: {error}")),
-        Some(_) | None => {}
+/// By SQLite's own result codes.
+pub(crate) fn kind(error: &sqlx::Error) -> Option<Failure> {
+    match primary_code(error)? {
+        CORRUPT | NOT_A_DATABASE | ERROR | MISMATCH => Some(Failure::Damaged),
+        CONSTRAINT => Some(Failure::Rule),
+        _ => None,
     }
-    if let sqlx::Error::ColumnDecode { index, source } = &error {
-        return Error::corrupt("(query)", index.trim_matches('"'), action, source);
-    }
-    Error::Unavailable { path: path.to_owned(), action, source: error.into() }
 }
 
 #[cfg(test)]

@@ -1,0 +1,49 @@
+//! Working on a run while it is leased to this process: the lease is renewed meanwhile and let go at the
+//! end. Whoever loses it stops at once; what the target then still commits, the next process finds.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use mendwright_core::code::Code;
+use mendwright_store::lease::RENEW_US;
+use mendwright_store::{Error as StoreError, Lease, RunNumber};
+
+use super::{Host, problem};
+use crate::view::problem::Problem;
+
+impl Host {
+    /// Takes a run, at once or not at all.
+    pub(super) async fn claim(&self, number: RunNumber) -> Result<Lease, Problem> {
+        self.store.claim(number).await.map_err(problem::store)
+    }
+
+    /// Works under a lease.
+    pub(super) async fn holding<T>(
+        &self,
+        lease: Lease,
+        work: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        let mut work = pin!(work);
+        let every = Duration::from_micros(RENEW_US.unsigned_abs());
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut work => break outcome,
+                () = tokio::time::sleep(every) => {}
+            }
+            match self.store.renew(lease).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Fenced { .. }) => {
+                    let next = format!("mendwright run show {}", lease.run.get());
+                    return Err(Problem::new(Code::FenceLost, error.to_string()).next(next, "where the run stands"));
+                }
+                // The lease may outlive a store that does not answer for a while.
+                Err(error) => tracing::warn!(run = lease.run.get(), %error, "a lease could not be renewed"),
+            }
+        };
+        if let Err(error) = self.store.release(lease).await {
+            tracing::warn!(run = lease.run.get(), %error, "a run was not let go; its lease runs out");
+        }
+        outcome
+    }
+}

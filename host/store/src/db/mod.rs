@@ -1,0 +1,208 @@
+//! One small driver over both engines. SQL is written once, in the subset that they share: parameters
+//! `$1`, `$2` …, whole numbers and texts, JSON as text, times in microseconds. What truly differs stands
+//! in [`sqlite`], [`postgres`] and [`dialect`].
+
+pub(crate) mod dialect;
+pub(crate) mod postgres;
+pub(crate) mod query;
+pub(crate) mod sqlite;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, Postgres, Sqlite};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) use query::{Row, query};
+
+use crate::error::Error;
+
+/// Which engine a control store is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// One file, one host.
+    Sqlite,
+    /// Any number of hosts.
+    Postgres,
+}
+
+/// Where a control store is, as errors name it. Never a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// A database of a server: `postgres://host:5432/name`.
+    Server(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(server) => f.write_str(server),
+        }
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+/// The open connections of a store.
+#[derive(Debug)]
+pub(crate) enum Database {
+    /// One connection that writes, several that cannot.
+    Sqlite {
+        /// Whoever holds it is the only one who writes, in this process.
+        writer: Mutex<SqliteConnection>,
+        /// Read only.
+        readers: SqlitePool,
+    },
+    /// All do both.
+    Postgres(PgPool),
+}
+
+impl Database {
+    pub(crate) const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite { .. } => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The connection for a write transaction.
+    pub(crate) async fn writer(&self) -> sqlx::Result<Held<'_>> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Held::Writer(writer.lock().await),
+            Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn reader(&self) -> sqlx::Result<Held<'static>> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Held::Reader(readers.acquire().await?),
+            Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
+        })
+    }
+
+    pub(crate) async fn close(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.into_inner().close().await
+            }
+            Self::Postgres(pool) => {
+                pool.close().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A connection that the caller has until it is dropped.
+pub(crate) enum Held<'s> {
+    Writer(MutexGuard<'s, SqliteConnection>),
+    Reader(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Held<'_> {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Writer(conn) => Conn::Sqlite(conn),
+            Self::Reader(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
+    /// A transaction that writes. Rolled back unless it is committed.
+    ///
+    /// SQLite takes the write lock at its start: one that begins as a reader and then writes would fail at
+    /// once where it should wait. PostgreSQL reads what is committed, statement by statement: whoever
+    /// decides by what it read locks the rows.
+    pub(crate) async fn begin(&mut self) -> sqlx::Result<Tx<'_>> {
+        self.begin_with(sqlite::BEGIN_WRITE, postgres::BEGIN_WRITE).await
+    }
+
+    /// One snapshot for several reads.
+    pub(crate) async fn begin_read(&mut self) -> sqlx::Result<Tx<'_>> {
+        self.begin_with(sqlite::BEGIN_READ, postgres::BEGIN_READ).await
+    }
+
+    async fn begin_with(&mut self, sqlite: &'static str, postgres: &'static str) -> sqlx::Result<Tx<'_>> {
+        Ok(match self {
+            Self::Writer(conn) => Tx::Sqlite(conn.begin_with(sqlite).await?),
+            Self::Reader(conn) => Tx::Sqlite(conn.begin_with(sqlite).await?),
+            Self::Postgres(conn) => Tx::Postgres(conn.begin_with(postgres).await?),
+        })
+    }
+}
+
+/// An open transaction.
+pub(crate) enum Tx<'c> {
+    Sqlite(sqlx::Transaction<'c, Sqlite>),
+    Postgres(sqlx::Transaction<'c, Postgres>),
+}
+
+impl Tx<'_> {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(tx) => Conn::Sqlite(tx),
+            Self::Postgres(tx) => Conn::Postgres(tx),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+}
+
+/// A borrowed connection, inside a transaction or not.
+pub(crate) enum Conn<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+impl Conn<'_> {
+    pub(crate) fn reborrow(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(conn) => Conn::Sqlite(conn),
+            Self::Postgres(conn) => Conn::Postgres(conn),
+        }
+    }
+
+    pub(crate) const fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+}
+
+/// What an error of the driver means for the caller. What has no better name is a store that cannot be
+/// used for now: busy, full, read-only, an I/O error, a lost connection.
+pub(crate) fn failure(place: &Place, action: &'static str, error: sqlx::Error) -> Error {
+    if let sqlx::Error::ColumnDecode { index, source } = &error {
+        return Error::corrupt("(query)", index.trim_matches('"'), action, source);
+    }
+    let kind = match place {
+        Place::File(_) => sqlite::kind(&error),
+        Place::Server(_) => postgres::kind(&error),
+    };
+    match kind {
+        Some(dialect::Failure::Damaged) => Error::Damaged { place: place.clone(), action, source: error.into() },
+        Some(dialect::Failure::Rule) => {
+            Error::Bug(format!("{action} would break a rule of the control store: {error}"))
+        }
+        None => Error::Unavailable { place: place.clone(), action, source: error.into() },
+    }
+}

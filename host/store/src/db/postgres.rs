@@ -1,0 +1,111 @@
+//! PostgreSQL as a control store: a schema of its own in a database, shared by any number of hosts.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
+
+use super::dialect::Failure;
+use super::{Place, failure};
+use crate::error::{Error, Result};
+
+/// Connections of one host: its workers, its readers, and one that listens.
+const CONNECTIONS_MAX: u32 = 16;
+
+/// How long a host waits for one of them, or for the server.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where our tables are.
+pub(crate) const SCHEMA: &str = "mendwright_control";
+
+/// `server_version_num` of the oldest server that this is tested with.
+pub(crate) const VERSION_MIN: i32 = 130_000;
+
+pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Hosts that prepare the schema at once go one after the other.
+const SCHEMA_LOCK: i64 = 0x4d45_4e44;
+
+/// A URL as options, and as errors may show it.
+pub(crate) fn parse(url: &str) -> Result<(PgConnectOptions, Place)> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| Error::Unavailable {
+        place: Place::Server("postgres".to_owned()),
+        action: "reading its URL",
+        // What the parser says can hold the URL, and with it a password.
+        source: "it is no PostgreSQL URL".into(),
+    })?;
+    let name = options.get_database().unwrap_or_default().to_owned();
+    let place = Place::Server(format!("postgres://{}:{}/{name}", options.get_host(), options.get_port()));
+    let options = options
+        .application_name("mendwright control")
+        .options([
+            // A control store that could forget a commit could forget that a plan was used.
+            ("synchronous_commit", "on"),
+            ("search_path", SCHEMA),
+            ("lock_timeout", "10s"),
+            ("statement_timeout", "60s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ])
+        .disable_statement_logging();
+    Ok((options, place))
+}
+
+/// Connects, checks the server and makes our schema if it is not there.
+pub(crate) async fn connect(options: PgConnectOptions, place: &Place) -> Result<PgPool> {
+    let failed = |action| move |error| failure(place, action, error);
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+        .map_err(failed("connecting"))?;
+    let mut conn = pool.acquire().await.map_err(failed("connecting"))?;
+    let setting = async |conn: &mut sqlx::PgConnection, name: &str| -> Result<String> {
+        sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(name)
+            .fetch_one(conn)
+            .await
+            .map_err(failed("asking for a setting"))
+    };
+    let version = setting(&mut conn, "server_version_num").await?;
+    if version.parse::<i32>().is_ok_and(|version| version < VERSION_MIN) {
+        let (found, needs) = (setting(&mut conn, "server_version").await?, "13 or newer".to_owned());
+        return Err(Error::Version { place: place.clone(), what: "PostgreSQL", found, needs });
+    }
+    for name in ["fsync", "full_page_writes"] {
+        if setting(&mut conn, name).await? != "on" {
+            let source = format!("{name} is off: the server could lose what it committed").into();
+            return Err(Error::Unavailable { place: place.clone(), action: "trusting it", source });
+        }
+    }
+    Ok(pool)
+}
+
+/// Inside the transaction that prepares the schema: one at a time, and the schema is there.
+pub(crate) async fn prepare(conn: &mut sqlx::PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK).execute(&mut *conn).await?;
+    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)")
+        .bind(SCHEMA)
+        .fetch_one(&mut *conn)
+        .await?;
+    if !there {
+        let sql = format!("CREATE SCHEMA {SCHEMA}; REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC");
+        conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    }
+    Ok(())
+}
+
+/// By the class of its SQLSTATE.
+pub(crate) fn kind(error: &sqlx::Error) -> Option<Failure> {
+    let code = error.as_database_error()?.code()?;
+    match code.as_bytes() {
+        // Integrity constraints.
+        [b'2', b'3', ..] => Some(Failure::Rule),
+        // Syntax, undefined tables and columns: somebody changed the schema. Corruption says XX001, XX002.
+        [b'4', b'2', ..] if code != "42501" => Some(Failure::Damaged),
+        [b'X', b'X', b'0', b'0', b'1' | b'2'] => Some(Failure::Damaged),
+        _ => None,
+    }
+}

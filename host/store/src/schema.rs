@@ -1,0 +1,197 @@
+//! The schema, as numbered steps that only go forward.
+
+/// A step's statements, in the subset of SQL that both engines share: BIGINT and TEXT, JSON as text,
+/// times in microseconds since 1970; NUMBERED is a key that the database counts. A step that was released
+/// is never edited.
+type Statements = &'static [&'static str];
+
+/// One step of the schema.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SchemaStep {
+    /// What it makes.
+    pub(crate) statements: Statements,
+    /// The oldest version of the schema whose hosts can still work beside this one. A step that only adds
+    /// what older hosts do not look at leaves it where it was.
+    pub(crate) works_with: i64,
+}
+
+/// Every step; its number is its place, from 1.
+pub(crate) const STEPS: &[SchemaStep] = &[
+    SchemaStep { statements: RUNS, works_with: 1 },
+    SchemaStep { statements: PLANS, works_with: 1 },
+    SchemaStep { statements: AUTHORITY, works_with: 1 },
+    SchemaStep { statements: AUDIT, works_with: 1 },
+];
+
+const RUNS: Statements = &[
+    "CREATE TABLE counters (
+        name TEXT PRIMARY KEY NOT NULL,
+        value BIGINT NOT NULL
+    )",
+    // `claim`: whoever claims holds it, so that limits hold across hosts. `switch_epoch`: counts up with
+    // each switch that is thrown.
+    "INSERT INTO counters (name, value) VALUES ('run', 0), ('claim', 0), ('switch_epoch', 0)",
+    // `parent` and `plan_digest` are what a person sees; the plan itself stands in `plans`.
+    "CREATE TABLE runs (
+        number BIGINT PRIMARY KEY NOT NULL CHECK (number > 0),
+        id TEXT NOT NULL UNIQUE,
+        nonce TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        job_name TEXT NOT NULL,
+        job_version TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('planning', 'planned', 'awaiting_approval', 'approved', 'nothing_to_do',
+            'denied', 'refused', 'failed', 'applying', 'verifying', 'succeeded', 'drifted', 'violated', 'expired',
+            'rejected', 'cancelled', 'rolling_back', 'rolled_back', 'stuck', 'diverged')),
+        created_at_us BIGINT NOT NULL,
+        updated_at_us BIGINT NOT NULL,
+        requested_by TEXT NOT NULL,
+        environment TEXT NOT NULL,
+        params TEXT NOT NULL,
+        only_rows TEXT NOT NULL,
+        frozen_now_us BIGINT NOT NULL,
+        frozen_seed TEXT NOT NULL,
+        parent BIGINT REFERENCES runs (number),
+        compensates BIGINT REFERENCES runs (number) CHECK (compensates < number),
+        plan_digest TEXT,
+        target TEXT,
+        attempt BIGINT NOT NULL CHECK (attempt >= 0),
+        undo_generation BIGINT NOT NULL CHECK (undo_generation >= 0),
+        outcome_code TEXT,
+        outcome_message TEXT,
+        expires_at_us BIGINT,
+        applied_at_us BIGINT,
+        undo_until_us BIGINT,
+        task TEXT CHECK (task IN ('plan', 'apply', 'undo')),
+        task_by TEXT,
+        task_confirm TEXT,
+        due_at_us BIGINT,
+        tries BIGINT NOT NULL CHECK (tries >= 0),
+        lease_owner TEXT,
+        lease_until_us BIGINT,
+        CHECK ((outcome_code IS NULL) = (outcome_message IS NULL)),
+        CHECK ((task IS NULL) = (task_by IS NULL) AND (task IS NULL) = (due_at_us IS NULL)),
+        CHECK (task IS NOT NULL OR state NOT IN ('planning', 'applying', 'verifying', 'rolling_back')),
+        CHECK ((lease_owner IS NULL) = (lease_until_us IS NULL)),
+        CHECK (plan_digest IS NOT NULL OR state NOT IN ('planned', 'awaiting_approval', 'approved', 'applying',
+            'verifying', 'succeeded', 'drifted', 'violated', 'expired', 'rejected', 'rolling_back', 'rolled_back',
+            'stuck', 'diverged'))
+    )",
+    "CREATE INDEX runs_by_state ON runs (state)",
+    "CREATE INDEX runs_by_compensates ON runs (compensates) WHERE compensates IS NOT NULL",
+    "CREATE INDEX runs_by_due ON runs (due_at_us, number) WHERE task IS NOT NULL",
+    "CREATE INDEX runs_by_lease ON runs (lease_owner) WHERE lease_owner IS NOT NULL",
+    "CREATE INDEX runs_by_applied ON runs (tenant, target, applied_at_us) WHERE applied_at_us IS NOT NULL",
+    "CREATE TABLE run_events (
+        run BIGINT NOT NULL REFERENCES runs (number),
+        seq BIGINT NOT NULL CHECK (seq > 0),
+        at_us BIGINT NOT NULL,
+        from_state TEXT NOT NULL,
+        event TEXT NOT NULL,
+        to_state TEXT NOT NULL,
+        attempt BIGINT NOT NULL,
+        code TEXT,
+        note TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    )",
+    "CREATE TABLE run_log (
+        run BIGINT NOT NULL REFERENCES runs (number),
+        seq BIGINT NOT NULL CHECK (seq > 0),
+        level TEXT NOT NULL,
+        line TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    )",
+    // A request that is sent again is the same request: kept as long as its run.
+    "CREATE TABLE idempotency_keys (
+        idempotency_key TEXT PRIMARY KEY NOT NULL,
+        request TEXT NOT NULL,
+        run BIGINT NOT NULL REFERENCES runs (number)
+    )",
+];
+
+const PLANS: Statements = &[
+    "CREATE TABLE plans (
+        run BIGINT PRIMARY KEY NOT NULL REFERENCES runs (number),
+        digest TEXT NOT NULL,
+        header TEXT NOT NULL,
+        document TEXT NOT NULL
+    )",
+    "CREATE TABLE plan_changes (
+        run BIGINT NOT NULL REFERENCES plans (run),
+        seq BIGINT NOT NULL CHECK (seq > 0),
+        resource TEXT NOT NULL,
+        key_text TEXT NOT NULL,
+        leaf TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    )",
+    "CREATE TABLE plan_salts (
+        run BIGINT PRIMARY KEY NOT NULL REFERENCES plans (run),
+        salt TEXT NOT NULL
+    )",
+];
+
+const AUTHORITY: Statements = &[
+    "CREATE TABLE switches (
+        kind TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        is_on BIGINT NOT NULL CHECK (is_on IN (0, 1)),
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        thrown_by TEXT NOT NULL,
+        at_us BIGINT NOT NULL,
+        expires_at_us BIGINT,
+        running TEXT NOT NULL CHECK (running IN ('wait', 'roll_back')),
+        PRIMARY KEY (kind, scope)
+    )",
+    // Each version is signed by people of the one before.
+    "CREATE TABLE people (
+        version BIGINT PRIMARY KEY NOT NULL CHECK (version > 0),
+        envelope TEXT NOT NULL,
+        at_us BIGINT NOT NULL
+    )",
+    // What people signed about a plan, in the order in which it came; never edited, never deleted.
+    "CREATE TABLE votes (
+        run BIGINT NOT NULL REFERENCES runs (number),
+        seq BIGINT NOT NULL CHECK (seq > 0),
+        envelope TEXT NOT NULL,
+        at_us BIGINT NOT NULL,
+        PRIMARY KEY (run, seq)
+    )",
+    // Every answer of policy, with what it knew and which policies made it.
+    "CREATE TABLE decisions (
+        run BIGINT NOT NULL REFERENCES runs (number),
+        seq BIGINT NOT NULL CHECK (seq > 0),
+        at_us BIGINT NOT NULL,
+        stage TEXT NOT NULL,
+        effect TEXT NOT NULL,
+        decision TEXT NOT NULL,
+        facts TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    )",
+    "CREATE TABLE trust (
+        job_name TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        trust TEXT NOT NULL,
+        granted_by TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        at_us BIGINT NOT NULL,
+        PRIMARY KEY (job_name, tenant)
+    )",
+];
+
+const AUDIT: Statements = &[
+    // Written in the transaction of the fact that it tells of; `leaf` comes later, from one sequencer.
+    "CREATE TABLE audit_entries (
+        id NUMBERED,
+        at_us BIGINT NOT NULL,
+        kind TEXT NOT NULL,
+        run BIGINT,
+        tenant TEXT,
+        actor TEXT NOT NULL,
+        body TEXT NOT NULL,
+        times BIGINT NOT NULL CHECK (times > 0),
+        once TEXT UNIQUE,
+        leaf BIGINT UNIQUE
+    )",
+    "CREATE INDEX audit_entries_unsequenced ON audit_entries (id) WHERE leaf IS NULL",
+    "CREATE INDEX audit_entries_by_run ON audit_entries (run) WHERE run IS NOT NULL",
+];
