@@ -154,6 +154,18 @@ pub enum Error {
         /// The run that it began.
         run: RunNumber,
     },
+    /// The registry of people has such a version already.
+    #[error("there is a version {version} of the registry of people already, or none before it")]
+    Superseded {
+        /// The version.
+        version: u64,
+    },
+    /// The plan has as many votes as are kept.
+    #[error("run {run} has too many votes")]
+    VotesFull {
+        /// The run.
+        run: RunNumber,
+    },
     /// The host's key file cannot be used.
     #[error("the host's key file `{}` cannot be used: {detail}", path.display())]
     KeyFile {
@@ -180,7 +192,12 @@ impl Error {
             Self::NotOurs { .. } | Self::Corrupt { .. } | Self::Damaged { .. } => Code::StoreCorrupt,
             Self::Version { .. } => Code::StoreVersion,
             Self::RunUnknown { .. } | Self::Ambiguous { .. } => Code::RunUnknown,
-            Self::Overtaken { .. } | Self::Moved { .. } | Self::NoPlan { .. } | Self::Leased { .. } => Code::RunState,
+            Self::Overtaken { .. }
+            | Self::Moved { .. }
+            | Self::NoPlan { .. }
+            | Self::Leased { .. }
+            | Self::Superseded { .. }
+            | Self::VotesFull { .. } => Code::RunState,
             Self::KeyReused { .. } => Code::KeyReused,
             Self::Fenced { .. } => Code::FenceLost,
             Self::Illegal { source, .. } => source.code(),
@@ -225,6 +242,8 @@ impl Error {
             Self::KeyReused { run, .. } => {
                 format!("use a new key for a new request; `mendwright run show {}` shows the first one's", run.get())
             }
+            Self::Superseded { .. } => "sign a change of the newest version: `mendwright person list`".to_owned(),
+            Self::VotesFull { run } => format!("mendwright run plan --again {}", run.get()),
             Self::KeyFile { hint, .. } => hint.clone(),
             Self::Bug(_) => "please report this with the run's log".to_owned(),
         }

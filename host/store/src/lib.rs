@@ -13,6 +13,8 @@
 //! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves;
 //!   [`find`]: how people name it;
 //! - [`lease`]: who works on it; `owner`: whether that process is alive;
+//! - [`decide`]: what a decision stands on, and what follows from it, in one transaction; [`switches`],
+//!   [`people`], [`trust`]: what it stands on;
 //! - [`plan`]: saving a plan; [`changes`]: reading its changes; [`verify`]: believing it;
 //! - [`log`]: what the job said; [`audit`]: what happened; [`keys`]: the host's key;
 //! - `words`: enums as the words that rows hold; [`error`]: what can go wrong, by what to do about it.
@@ -21,6 +23,7 @@ pub mod audit;
 pub mod changes;
 pub mod create;
 pub mod db;
+pub mod decide;
 pub mod error;
 pub mod find;
 pub mod keys;
@@ -28,11 +31,14 @@ pub mod lease;
 pub mod log;
 mod migrations;
 mod owner;
+pub mod people;
 pub mod plan;
 pub mod run;
 mod schema;
 pub mod store;
+pub mod switches;
 pub mod transition;
+pub mod trust;
 pub mod verify;
 mod words;
 
@@ -40,6 +46,7 @@ pub use audit::Fact;
 pub use changes::{ChangeFilter, StoredChange};
 pub use create::{Begun, Idempotency, NewRun};
 pub use db::{Engine, Place};
+pub use decide::{Decision, Known, StoredDecision, StoredVote, Surroundings, Verdict};
 pub use error::{Error, Result};
 pub use find::RunFilter;
 pub use keys::{HostKey, KeyUse, SubKey};
@@ -48,7 +55,9 @@ pub use log::LogLine;
 pub use plan::{NewPlan, StoredPlan};
 pub use run::{Asked, Leased, Outcome, RunNumber, RunRecord};
 pub use store::Store;
+pub use switches::Switches;
 pub use transition::{RunEvent, Step};
+pub use trust::{TrackRecord, Trusted};
 
 #[cfg(test)]
 mod processes;

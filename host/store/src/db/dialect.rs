@@ -27,7 +27,15 @@ pub(crate) const fn for_update(engine: Engine) -> &'static str {
     }
 }
 
-/// The same, for rows that other transactions have not locked already.
+/// Rows that others may read and hold too, and nobody may write meanwhile.
+pub(crate) const fn for_share(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR SHARE",
+    }
+}
+
+/// The same as [`for_update`], for rows that other transactions have not locked already.
 pub(crate) const fn for_update_skip_locked(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "",
