@@ -84,8 +84,8 @@ impl Host {
             self.store.step(number, step).await.map_err(problem::store)?;
             let run = self.store.run(number).await.map_err(problem::store)?;
             let mut left = Vec::new();
-            let outcome = self.apply_run(&run, &plan, &mut left).await;
-            let (changes, drift, problem) = self.settle(&run, &plan, outcome).await?;
+            let outcome = Box::pin(self.apply_run(&run, &plan, &mut left)).await;
+            let (changes, drift, problem) = Box::pin(self.settle(&run, &plan, outcome)).await?;
             let run = self.store.run(number).await.map_err(problem::store)?;
             Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
         };

@@ -2,7 +2,6 @@
 //! end. Whoever loses it stops at once; what the target then still commits, the next process finds.
 
 use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use mendwright_core::code::Code;
@@ -24,7 +23,8 @@ impl Host {
         lease: Lease,
         work: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        let mut work = pin!(work);
+        // On the heap: what a whole repair holds is too much for the stack of the one who waits for it.
+        let mut work = Box::pin(work);
         let every = Duration::from_micros(RENEW_US.unsigned_abs());
         let outcome = loop {
             tokio::select! {

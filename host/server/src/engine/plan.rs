@@ -82,7 +82,7 @@ impl Host {
         let new = self.new_run(&manifest, &request, now_us)?;
         let (run, lease) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
         let planning = async {
-            match self.plan_run(&run, manifest, &request, slot).await {
+            match Box::pin(self.plan_run(&run, manifest, &request, slot)).await {
                 Ok(()) => self.store.run(run.number).await.map_err(problem::store),
                 Err(stopped) => Err(self.end_planning(&run, stopped).await),
             }
