@@ -11,6 +11,7 @@
 //! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
 //! - [`compare`]: the plan of then against the changes of now;
 //! - [`run`]: a repair from its dry run to its end;
+//! - [`key`], [`dsse`]: what people sign with, and what they sign;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
@@ -23,7 +24,9 @@ pub mod code;
 pub mod commitment;
 pub mod compare;
 pub mod decimal;
+pub mod dsse;
 pub mod id;
+pub mod key;
 pub mod kind;
 pub mod level;
 pub mod merkle;
