@@ -11,7 +11,7 @@
 //! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
 //! - [`compare`]: the plan of then against the changes of now;
 //! - [`run`]: a repair from its dry run to its end;
-//! - [`key`], [`dsse`]: what people sign with, and what they sign;
+//! - [`key`], [`dsse`], [`people`]: who is who, and what they sign;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
@@ -31,6 +31,7 @@ pub mod kind;
 pub mod level;
 pub mod merkle;
 pub mod page;
+pub mod people;
 pub mod plan;
 pub mod port;
 pub mod run;
