@@ -11,10 +11,11 @@
 //! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
 //! - [`compare`]: the plan of then against the changes of now;
 //! - [`run`]: a repair from its dry run to its end;
-//! - [`key`], [`dsse`], [`people`]: who is who, and what they sign;
+//! - [`key`], [`dsse`], [`people`], [`approval`]: who is who, and when enough of them said yes;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
+pub mod approval;
 pub mod authority;
 pub mod binding;
 pub mod budget;
