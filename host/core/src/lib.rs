@@ -12,7 +12,7 @@
 //! - [`compare`]: the plan of then against the changes of now;
 //! - [`run`]: a repair from its dry run to its end;
 //! - [`key`], [`dsse`], [`people`], [`approval`]: who is who, and when enough of them said yes;
-//! - [`note`], [`tlog`]: the audit log that nobody can rewrite;
+//! - [`note`], [`tlog`], [`proof`]: the audit log that nobody can rewrite, and what it proves offline;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
@@ -37,6 +37,7 @@ pub mod page;
 pub mod people;
 pub mod plan;
 pub mod port;
+pub mod proof;
 pub mod run;
 pub mod text;
 pub mod tlog;

@@ -154,6 +154,8 @@ impl NotCounted {
 ///
 /// What gives power is judged by the registry and the clock of now. What takes power away is judged by
 /// the time at which it came: a key that was revoked since must not bring back what was withdrawn with it.
+/// Only the role of who rejects is asked of the registry given: the rejection that was in force ended the
+/// run, whose state says so for good.
 ///
 /// # Errors
 /// [`NotCounted`] says why it does not count.
