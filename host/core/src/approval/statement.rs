@@ -235,7 +235,7 @@ impl Statement {
         Ok(envelope)
     }
 
-    /// Reads an envelope's payload, strictly. **Its signature is not looked at**: [`super::verify`] does.
+    /// Reads an envelope's payload, strictly. **Its signature is not looked at**: [`super::verify()`] does.
     ///
     /// # Errors
     /// [`StatementError`].

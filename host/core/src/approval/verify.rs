@@ -32,7 +32,7 @@ pub struct Expected<'a> {
     pub now_us: i64,
 }
 
-/// A statement that is genuine and about this run. Whether it counts is [`super::tally`]'s to say.
+/// A statement that is genuine and about this run. Whether it counts is [`super::tally()`]'s to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
     person: PersonName,
