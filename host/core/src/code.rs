@@ -165,6 +165,12 @@ codes! {
     CompensationMasked = "ERR_COMPENSATION_MASKED", Security, "A row that the run changed is named by a sensitive column, which no component is told.";
     TargetDiverged = "ERR_TARGET_DIVERGED", Data, "The target lacks a write that the control store knows to be committed.";
     FenceLost = "ERR_FENCE_LOST", Security, "Another host took the run over.";
+    // people and the audit log
+    KeyInvalid = "ERR_KEY_INVALID", Security, "The text is no ed25519 key that Mendwright can use.";
+    RegistryInvalid = "ERR_REGISTRY_INVALID", Security, "The registry of people and keys is not one that those entitled to change it signed.";
+    ApprovalInvalid = "ERR_APPROVAL_INVALID", Security, "The approval, rejection or withdrawal is not a statement that its key signed.";
+    ApprovalNotCounted = "ERR_APPROVAL_NOT_COUNTED", Security, "The statement is genuine and does not count for this run.";
+    AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
     // our own store
     StoreUnavailable = "ERR_STORE_UNAVAILABLE", Integration, "The control store cannot be opened or written.";
     StoreCorrupt = "ERR_STORE_CORRUPT", Data, "The control store holds something that cannot be.";

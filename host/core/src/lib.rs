@@ -12,9 +12,12 @@
 //! - [`compare`]: the plan of then against the changes of now;
 //! - [`run`], [`task`]: a repair from its dry run to its end, and what is to be done with it;
 //!   [`switch`]: what holds it still;
+//! - [`key`], [`dsse`], [`people`], [`approval`]: who is who, and when enough of them said yes;
+//! - [`note`], [`tlog`], [`proof`]: the audit log that nobody can rewrite, and what it proves offline;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
+pub mod approval;
 pub mod authority;
 pub mod binding;
 pub mod budget;
@@ -24,15 +27,21 @@ pub mod code;
 pub mod commitment;
 pub mod compare;
 pub mod decimal;
+pub mod dsse;
 pub mod id;
+pub mod key;
 pub mod kind;
 pub mod level;
 pub mod merkle;
+pub mod note;
 pub mod page;
+pub mod people;
 pub mod plan;
 pub mod port;
+pub mod proof;
 pub mod run;
 pub mod switch;
 pub mod task;
 pub mod text;
+pub mod tlog;
 pub mod value;

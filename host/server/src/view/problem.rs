@@ -120,7 +120,8 @@ impl Exit {
             | C::BudgetHostCalls
             | C::BudgetHostcallBytes
             | C::CompensationRows
-            | C::CompensationMasked => Self::Denied,
+            | C::CompensationMasked
+            | C::ApprovalNotCounted => Self::Denied,
             C::ConfirmMissing | C::RollbackConflict => Self::WaitsForPeople,
             C::PlanDrifted | C::ReadsDrifted | C::ReplayDiverged => Self::Drifted,
             // The host undid by itself what it could not verify.
@@ -135,6 +136,10 @@ impl Exit {
             | C::ConfigEnvironment
             | C::RunUnknown
             | C::KeyReused
+            | C::KeyInvalid
+            | C::RegistryInvalid
+            | C::ApprovalInvalid
+            | C::AuditTampered
             | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown

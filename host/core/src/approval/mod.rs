@@ -1,0 +1,19 @@
+//! People's word on a plan: approve, reject, withdraw.
+//!
+//! - [`statement`]: what somebody signs, and how it is read back;
+//! - [`mod@verify`]: whether a statement is genuine and is about this run;
+//! - [`mod@tally`]: whose word counts, and whether it is enough.
+//!
+//! **Invariant**: a [`Vote`] exists only for a statement whose signature and whose every field was
+//! checked; what takes power away (a rejection, a withdrawal) outlives the key that said it.
+
+pub mod statement;
+pub mod tally;
+pub mod verify;
+
+pub use statement::{CheckpointRef, Means, Nonce, Statement, StatementError, Verb};
+pub use tally::{Counted, SetAside, Tally, Terms, tally};
+pub use verify::{Expected, NotCounted, Vote, verify};
+
+#[cfg(test)]
+mod tests;
