@@ -113,7 +113,7 @@ async fn child(act: &str) -> Result<Peak> {
     let start = Instant::now();
     if act == "apply" {
         let digest = run.plan_digest.context("a plan has a digest")?.hex();
-        let applied = host.apply(run.number, &digest).await.map_err(problem)?;
+        let applied = host.apply(run.number, &digest, "person:alice").await.map_err(problem)?;
         if applied.run.state != State::Succeeded {
             bail!("it was not applied: {:?}", applied.problem);
         }

@@ -47,7 +47,7 @@ async fn what_does_not_exist_is_named() {
         let before = world.dump_everything().await;
         clear("job", &host.plan_of("hostil", "Germany", json!({})).await.unwrap_err(), Code::JobUnknown, 1);
         let nobody = RunNumber::new(4_711);
-        clear("apply", &host.apply(nobody, "0123456789abcdef").await.unwrap_err(), Code::RunUnknown, 1);
+        clear("apply", &host.apply(nobody, "0123456789abcdef", "person:alice").await.unwrap_err(), Code::RunUnknown, 1);
         clear("undo", &host.undo_preview(nobody).await.unwrap_err(), Code::RunUnknown, 1);
         clear("verify", &host.verify(nobody).await.map(drop).unwrap_err(), Code::RunUnknown, 1);
         clear("database", &host.target("targt").unwrap_err(), Code::DatabaseUnknown, 1);
@@ -58,7 +58,12 @@ async fn what_does_not_exist_is_named() {
         assert!(nobody.log.iter().any(|line| line == "rows: []"), "{engine:?} {:?}", nobody.log);
         let run = host.plan_of("hostile", "Atlantis", json!({"attack": "update-foreign"})).await.unwrap();
         assert_eq!(run.state, State::NothingToDo);
-        clear("nothing", &host.apply(run.number, "0123456789abcdef").await.unwrap_err(), Code::RunState, 1);
+        clear(
+            "nothing",
+            &host.apply(run.number, "0123456789abcdef", "person:alice").await.unwrap_err(),
+            Code::RunState,
+            1,
+        );
         before.assert_unchanged(&world.dump_everything().await);
     }
 }
@@ -79,11 +84,11 @@ async fn a_digest_that_is_not_the_plans_applies_nothing() {
             (&format!("{digest}00"), Code::ConfirmMismatch, 3),
             ("yes, I am quite sure about it", Code::ConfirmMismatch, 3),
         ] {
-            clear(typed, &host.apply(run.number, typed).await.unwrap_err(), code, exit);
+            clear(typed, &host.apply(run.number, typed, "person:alice").await.unwrap_err(), code, exit);
         }
         before.assert_unchanged(&world.dump_everything().await);
         assert_eq!(host.confirm(&run).await.unwrap().run.state, State::Succeeded, "{engine:?}");
-        let used = host.apply(run.number, &digest).await.unwrap_err();
+        let used = host.apply(run.number, &digest, "person:alice").await.unwrap_err();
         clear("twice", &used, Code::PlanUsed, 3);
     }
 }

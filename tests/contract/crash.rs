@@ -129,7 +129,7 @@ async fn dies_at_every_step_of_an_undo(engine: Engine) {
             agree(&world, &host, run.number, state, generations, &place).await;
             let stands = if state == State::Succeeded { &after } else { &before };
             stands.assert_unchanged(&world.dump().await);
-            host.undo(run.number, &digest[..16]).await.unwrap();
+            host.undo(run.number, &digest[..16], "person:alice").await.unwrap();
         }
         state = if state == State::Succeeded { State::RolledBack } else { State::Succeeded };
         generations += 1;

@@ -27,7 +27,7 @@ async fn child_that_applies_on_a_full_disk() {
     let config = Config::load(&directory.join("mendwright.toml")).unwrap_or_else(|error| panic!("{error}"));
     let problem = match Host::open(config, Env::of([("TARGET_URL", url.as_str())])).await {
         Err(problem) => Some(problem),
-        Ok(host) => match host.apply(RunNumber::new(1), &digest).await {
+        Ok(host) => match host.apply(RunNumber::new(1), &digest, "person:alice").await {
             Err(problem) => Some(problem),
             Ok(applied) => applied.problem,
         },

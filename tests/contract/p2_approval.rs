@@ -133,15 +133,20 @@ async fn only_the_digest_that_was_read_confirms_a_plan() {
         let before = world.dump_everything().await;
         let hex = run.plan_digest.unwrap().hex();
         for short in ["", "sha256:", &hex[..15], &format!("sha256:{}", &hex[..9])] {
-            assert_eq!(code(host.apply(run.number, short).await), Code::ConfirmMissing, "{engine:?} {short}");
+            assert_eq!(
+                code(host.apply(run.number, short, "person:alice").await),
+                Code::ConfirmMissing,
+                "{engine:?} {short}"
+            );
         }
         for wrong in [&prefix(&other), &format!("{hex}00"), &hex[1..], &"g".repeat(16), &" ".repeat(16)] {
-            let said = code(host.apply(run.number, wrong).await);
+            let said = code(host.apply(run.number, wrong, "person:alice").await);
             assert!(matches!(said, Code::ConfirmMismatch | Code::ConfirmMissing), "{engine:?} {wrong}");
         }
         before.assert_unchanged(&world.dump_everything().await);
         assert_eq!(host.store().run(run.number).await.unwrap().state, State::Planned, "and it can still be applied");
-        let applied = host.apply(run.number, &format!(" sha256:{} ", hex.to_uppercase())).await.unwrap();
+        let applied =
+            host.apply(run.number, &format!(" sha256:{} ", hex.to_uppercase()), "person:alice").await.unwrap();
         assert_eq!(applied.run.state, State::Succeeded);
     }
 }
@@ -277,7 +282,7 @@ async fn whatever_is_edited_in_a_stored_plan_it_is_refused() {
 
             // And a person confirms the forged digest: it is not what the host finds now.
             if engine == Engine::Sqlite {
-                let ended = host.apply(run.number, &digest.hex()).await;
+                let ended = host.apply(run.number, &digest.hex(), "person:alice").await;
                 let said = ended.map_or_else(|problem| problem.code, |applied| applied.problem.unwrap().code);
                 let refused = [Code::PlanTampered, Code::PlanBinding, Code::TargetChanged, Code::PlanDrifted];
                 assert!(refused.contains(&said), "{at} {said:?}");

@@ -50,12 +50,16 @@ async fn an_undo_confirmed_twice_is_done_once() {
         let run = applied(&host, mixed()).await;
         let (_, preview) = host.undo_preview(run.number).await.unwrap();
         let typed = preview.digest.hex()[..16].to_owned();
-        assert_eq!(code(host.undo(run.number, &typed[..15]).await), Code::ConfirmMissing);
-        assert_eq!(code(host.undo(run.number, &"0".repeat(16)).await), Code::ConfirmMismatch);
-        assert_eq!(code(host.undo(run.number, &prefix(&run)).await), Code::ConfirmMismatch, "the plan's is not it");
-        host.undo(run.number, &typed).await.unwrap();
+        assert_eq!(code(host.undo(run.number, &typed[..15], "person:alice").await), Code::ConfirmMissing);
+        assert_eq!(code(host.undo(run.number, &"0".repeat(16), "person:alice").await), Code::ConfirmMismatch);
+        assert_eq!(
+            code(host.undo(run.number, &prefix(&run), "person:alice").await),
+            Code::ConfirmMismatch,
+            "the plan's is not it"
+        );
+        host.undo(run.number, &typed, "person:alice").await.unwrap();
         // The same word would now redo the run: it must not.
-        assert_eq!(code(host.undo(run.number, &typed).await), Code::ConfirmMismatch, "{engine:?}");
+        assert_eq!(code(host.undo(run.number, &typed, "person:alice").await), Code::ConfirmMismatch, "{engine:?}");
         before.assert_unchanged(&world.dump().await);
 
         let other = world.host().await;
@@ -136,7 +140,11 @@ async fn a_row_that_changes_between_preview_and_undo_stops_it() {
         let (_, preview) = host.undo_preview(run.number).await.unwrap();
         world.sql("UPDATE article SET price = 12.5 WHERE id = 2").await;
         let meddled = world.dump().await;
-        assert_eq!(code(host.undo(run.number, &preview.digest.hex()).await), Code::ConfirmMismatch, "{engine:?}");
+        assert_eq!(
+            code(host.undo(run.number, &preview.digest.hex(), "person:alice").await),
+            Code::ConfirmMismatch,
+            "{engine:?}"
+        );
         meddled.assert_unchanged(&world.dump().await);
         assert_eq!(host.store().run(run.number).await.unwrap().state, State::Succeeded);
     }
@@ -227,7 +235,11 @@ async fn a_journal_that_was_edited_by_hand_restores_nothing() {
             world.sql(&sql).await;
             assert_eq!(code(host.undo_preview(run.number).await), Code::JournalTampered, "{engine:?} {forgery}");
             let typed = preview.digest.hex();
-            assert_eq!(code(host.undo(run.number, &typed).await), Code::JournalTampered, "{engine:?} {forgery}");
+            assert_eq!(
+                code(host.undo(run.number, &typed, "person:alice").await),
+                Code::JournalTampered,
+                "{engine:?} {forgery}"
+            );
             assert_eq!(code(host.verify(run.number).await), Code::JournalTampered, "{engine:?} {forgery}");
             after.assert_unchanged(&world.dump().await);
             assert_eq!(host.store().run(run.number).await.unwrap().state, State::Succeeded);
@@ -279,7 +291,11 @@ async fn after_the_journal_is_no_longer_kept_there_is_no_undo() {
         let after = world.dump().await;
         edit_control(&world, "UPDATE runs SET undo_until_us = 1").await;
         assert_eq!(code(host.undo_preview(run.number).await), Code::JournalExpired, "{engine:?}");
-        assert_eq!(code(host.undo(run.number, &"0".repeat(16)).await), Code::JournalExpired, "{engine:?}");
+        assert_eq!(
+            code(host.undo(run.number, &"0".repeat(16), "person:alice").await),
+            Code::JournalExpired,
+            "{engine:?}"
+        );
         after.assert_unchanged(&world.dump().await);
 
         // Whatever the control store says: what is not in the journal cannot be restored.
@@ -320,7 +336,7 @@ async fn what_was_never_applied_cannot_be_undone() {
         let run = host.attack(TENANT, mixed()).await.unwrap();
         let before = world.dump_everything().await;
         assert_eq!(code(host.undo_preview(run.number).await), Code::RunState, "{engine:?}");
-        assert_eq!(code(host.undo(run.number, &prefix(&run)).await), Code::RunState, "{engine:?}");
+        assert_eq!(code(host.undo(run.number, &prefix(&run), "person:alice").await), Code::RunState, "{engine:?}");
         before.assert_unchanged(&world.dump_everything().await);
     }
 }

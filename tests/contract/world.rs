@@ -355,12 +355,12 @@ impl Short for Host {
 
     async fn confirm(&self, run: &RunRecord) -> Result<Applied, Problem> {
         let digest = run.plan_digest.expect("a planned run has a digest").hex();
-        self.apply(run.number, &digest[..16]).await
+        self.apply(run.number, &digest[..16], "person:alice").await
     }
 
     async fn undo_all(&self, run: RunNumber) -> Result<mendwright::engine::Undone, Problem> {
         let (_, preview) = self.undo_preview(run).await?;
-        self.undo(run, &preview.digest.hex()[..16]).await
+        self.undo(run, &preview.digest.hex()[..16], "person:alice").await
     }
 
     async fn changes(&self, run: RunNumber) -> Vec<BoundChange> {

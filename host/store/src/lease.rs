@@ -3,6 +3,7 @@
 //! A lease runs out by the database's clock. Taking one counts the run's attempt up: the number that every
 //! later step, and the target's fence, must carry. So a process that comes back late writes nothing more.
 
+use mendwright_core::code::Code;
 use mendwright_core::run::State;
 use mendwright_core::task::Task;
 
@@ -199,6 +200,33 @@ impl Store {
             .await
             .map_err(failed)?;
         if put_off == 1 {
+            return Ok(());
+        }
+        let found = read(writer.conn(), lease.run, failed).await?;
+        Err(Error::Fenced { run: lease.run, expected: lease.attempt, found: found.attempt })
+    }
+
+    /// Takes a task back that cannot be done, and says why; the run stays where it rests.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`].
+    pub async fn give_up(&self, lease: Lease, code: Code, message: &str) -> Result<()> {
+        let failed = self.failed("giving a task up");
+        let mut writer = self.writer().await?;
+        let given_up = query(
+            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, due_at_us = NULL, tries = 0, \
+             lease_owner = NULL, lease_until_us = NULL, outcome_code = $4, outcome_message = $5 \
+             WHERE number = $1 AND attempt = $2 AND lease_owner = $3",
+        )
+        .bind(lease.run.column())
+        .bind(column(lease.attempt))
+        .bind(self.owner())
+        .bind(code.text())
+        .bind(message)
+        .execute(writer.conn())
+        .await
+        .map_err(failed)?;
+        if given_up == 1 {
             return Ok(());
         }
         let found = read(writer.conn(), lease.run, failed).await?;

@@ -82,7 +82,11 @@ async fn a_way_back_of_the_jobs_own_is_planned_compared_applied_and_undone_like_
         assert_eq!(log[0], "told of 2 rows: articles [Value::Integer(1)], articles [Value::Integer(2)]", "{engine:?}");
         assert_eq!(in_force(&host, &run).await, None);
 
-        assert_eq!(code(host.apply(back.number, &prefix(&run)).await), Code::ConfirmMismatch, "the repair's is not it");
+        assert_eq!(
+            code(host.apply(back.number, &prefix(&run), "person:alice").await),
+            Code::ConfirmMismatch,
+            "the repair's is not it"
+        );
         let done = host.confirm(&back).await.unwrap();
         assert_eq!((done.problem, done.run.state, done.changes), (None, State::Succeeded, 2), "{engine:?}");
         assert_eq!((price(&world, 1).await, price(&world, 2).await), ("0.5".into(), "0.5".into()), "{engine:?}");

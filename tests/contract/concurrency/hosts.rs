@@ -86,7 +86,10 @@ async fn two_hosts_with_one_control_store_use_a_plan_once() {
             // Two undo it: once.
             let (_, preview) = one.undo_preview(run.number).await.unwrap();
             let digest = preview.digest.hex();
-            let (x, y) = tokio::join!(one.undo(run.number, &digest[..16]), two.undo(run.number, &digest[..16]));
+            let (x, y) = tokio::join!(
+                one.undo(run.number, &digest[..16], "person:alice"),
+                two.undo(run.number, &digest[..16], "person:alice")
+            );
             assert_eq!(u8::from(x.is_ok()) + u8::from(y.is_ok()), 1, "{engine:?} {:?} {:?}", x.err(), y.err());
             assert_eq!(ground.journaled(&run.id.to_string()).await, (2, 2), "{engine:?}");
             ground.reset().await;

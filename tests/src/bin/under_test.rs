@@ -44,11 +44,12 @@ async fn act(arguments: &[&str]) -> Result<(), String> {
     match (*verb, rest) {
         ("open", []) => Ok(()),
         ("apply", [run, digest]) => {
-            let applied = host.apply(number(run)?, digest).await.map_err(|problem| format!("{problem:?}"))?;
+            let applied =
+                host.apply(number(run)?, digest, "person:alice").await.map_err(|problem| format!("{problem:?}"))?;
             applied.problem.map_or(Ok(()), |problem| Err(format!("{problem:?}")))
         }
         ("undo", [run, digest]) => {
-            host.undo(number(run)?, digest).await.map(drop).map_err(|problem| format!("{problem:?}"))
+            host.undo(number(run)?, digest, "person:alice").await.map(drop).map_err(|problem| format!("{problem:?}"))
         }
         ("plan", [tenant, params]) => {
             let request = PlanRequest {

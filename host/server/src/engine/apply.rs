@@ -16,6 +16,7 @@ use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
 use super::bind::Binder;
 use super::execute::Execution;
 use super::job::Ready;
+use super::work::{Patience, due_again};
 use super::{Host, batched, only, problem, time};
 use crate::view::problem::Problem;
 
@@ -67,12 +68,18 @@ impl Host {
     /// # Errors
     /// What stops it before it begins: no such run, a state that it cannot be applied in, a digest that
     /// is not the plan's, a plan that is too old or was edited. What stops it later is in [`Applied`].
-    pub async fn apply(&self, number: RunNumber, digest_prefix: &str) -> Result<Applied, Problem> {
+    pub async fn apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Applied, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.apply_held(number, digest_prefix)).await
+        self.holding(lease, self.apply_held(number, digest_prefix, by, Patience::Once)).await
     }
 
-    async fn apply_held(&self, number: RunNumber, digest_prefix: &str) -> Result<Applied, Problem> {
+    pub(super) async fn apply_held(
+        &self,
+        number: RunNumber,
+        digest_prefix: &str,
+        by: &str,
+        patience: Patience,
+    ) -> Result<Applied, Problem> {
         let start = time::now_us();
         let run = self.store.run(number).await.map_err(problem::store)?;
         let plan = self.may_apply(&run, digest_prefix).await?;
@@ -80,12 +87,13 @@ impl Host {
         let applying = async {
             let step = Step::new(State::Planned, Event::ApplyStarted, time::now_us())
                 .attempt(run.attempt)
-                .note("confirmed by a person");
+                .by(by)
+                .note("confirmed");
             self.store.step(number, step).await.map_err(problem::store)?;
             let run = self.store.run(number).await.map_err(problem::store)?;
             let mut left = Vec::new();
             let outcome = Box::pin(self.apply_run(&run, &plan, &mut left)).await;
-            let (changes, drift, problem) = Box::pin(self.settle(&run, &plan, outcome)).await?;
+            let (changes, drift, problem) = Box::pin(self.settle(&run, &plan, outcome, patience)).await?;
             let run = self.store.run(number).await.map_err(problem::store)?;
             Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
         };
@@ -101,6 +109,7 @@ impl Host {
         run: &RunRecord,
         plan: &StoredPlan,
         outcome: Result<u64, Ended>,
+        patience: Patience,
     ) -> Result<(u64, Option<Comparison>, Option<Problem>), Problem> {
         let Ended { event, mut problem, drift } = match outcome {
             Ok(changes) => {
@@ -110,9 +119,18 @@ impl Host {
             Err(ended) => ended,
         };
         let Some(event) = event else { return Ok((0, drift, Some(problem))) };
-        let step = Step::new(State::Applying, event, time::now_us())
+        let now_us = time::now_us();
+        let mut step = Step::new(State::Applying, event, now_us)
             .attempt(run.attempt)
             .outcome(problem.code, problem.message.clone());
+        let tries = run.asked.as_ref().map_or(0, |asked| asked.tries);
+        if patience == Patience::Again
+            && may_work_later(problem.code)
+            && matches!(event, Event::ApplyAbandoned | Event::ApprovedApplyAbandoned)
+            && let Some(at_us) = due_again(tries, now_us)
+        {
+            step = step.again_at(at_us);
+        }
         self.store.step(run.number, step).await.map_err(problem::store)?;
         if event == Event::ApplyBroken {
             let run = self.store.run(run.number).await.map_err(problem::store)?;
@@ -125,7 +143,7 @@ impl Host {
     }
 
     /// Everything that has to hold before a host writes down that it applies the plan.
-    async fn may_apply(&self, run: &RunRecord, digest_prefix: &str) -> Result<StoredPlan, Problem> {
+    pub(super) async fn may_apply(&self, run: &RunRecord, digest_prefix: &str) -> Result<StoredPlan, Problem> {
         let number = run.number.get();
         let applied = [State::Succeeded, State::RolledBack, State::Verifying, State::RollingBack];
         if applied.contains(&run.state) {

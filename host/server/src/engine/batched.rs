@@ -19,6 +19,7 @@ use mendwright_store::{ChangeFilter, RunRecord, Step, StoredPlan};
 
 use super::apply::{Ended, PAGE, flush_ended, may_work_later};
 use super::bind::Binder;
+use super::work::Patience;
 use super::{Host, problem, time};
 use crate::view::problem::Problem;
 
@@ -73,7 +74,7 @@ impl Host {
     pub(super) async fn go_on(&self, run: &RunRecord, prefix: Prefix) -> Result<(), Problem> {
         let plan = self.store.verify_plan(run.number).await.map_err(problem::store)?;
         let outcome = self.apply_rest(run, &plan, prefix).await;
-        match self.settle(run, &plan, outcome).await? {
+        match self.settle(run, &plan, outcome, Patience::Once).await? {
             (_, _, None) => Ok(()),
             (_, _, Some(problem)) => Err(problem),
         }

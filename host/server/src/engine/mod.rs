@@ -9,7 +9,8 @@
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone;
-//! - `held`: working on a run that is leased to this process; `recover`: what a dead process left.
+//! - `held`: working on a run that is leased to this process; `work`: what a worker does;
+//!   `recover`: what a dead process left.
 
 mod apply;
 mod batched;
@@ -28,6 +29,7 @@ mod targets;
 pub(crate) mod time;
 mod undo;
 mod words;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -70,14 +70,7 @@ impl Host {
 
     /// The same; the dry run is written down into `slot` where there is one.
     pub(super) async fn plan_into(&self, request: PlanRequest, slot: Option<&Slot>) -> Result<RunRecord, Problem> {
-        let manifest = self.manifest(&request.job)?;
-        manifest.check_params(&request.params).map_err(problem::diagnostics)?;
-        if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
-            return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
-        }
-        if let Some(of) = request.compensates {
-            self.origin(of, None).await?;
-        }
+        let manifest = self.checked(&request).await?;
         let now_us = time::now_us();
         let new = self.new_run(&manifest, &request, now_us)?;
         let (run, lease) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
@@ -90,8 +83,21 @@ impl Host {
         self.holding(lease, planning).await
     }
 
+    /// The manifest of a request that can be planned.
+    pub(super) async fn checked(&self, request: &PlanRequest) -> Result<Manifest, Problem> {
+        let manifest = self.manifest(&request.job)?;
+        manifest.check_params(&request.params).map_err(problem::diagnostics)?;
+        if !request.only.is_empty() && manifest.apply.changes == Changes::Together {
+            return Err(Problem::new(Code::OnlyTogether, format!("the changes of {} belong together", manifest.name)));
+        }
+        if let Some(of) = request.compensates {
+            self.origin(of, None).await?;
+        }
+        Ok(manifest)
+    }
+
     /// The run that a request begins.
-    fn new_run(&self, manifest: &Manifest, request: &PlanRequest, now_us: i64) -> Result<NewRun, Problem> {
+    pub(super) fn new_run(&self, manifest: &Manifest, request: &PlanRequest, now_us: i64) -> Result<NewRun, Problem> {
         let bytes = random::<34>().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
         let (seed, rest) = bytes.split_at(8);
         let (id, nonce) = rest.split_at(10);
@@ -113,7 +119,7 @@ impl Host {
     }
 
     /// Writes down how a dry run ended that made no plan.
-    async fn end_planning(&self, run: &RunRecord, stopped: Stopped) -> Problem {
+    pub(super) async fn end_planning(&self, run: &RunRecord, stopped: Stopped) -> Problem {
         let Stopped { problem, log } = stopped;
         let code = problem.code;
         let event = if matches!(code, Code::GrantMissing | Code::TenantExcluded) {
@@ -140,7 +146,7 @@ impl Host {
         problem.next(format!("mendwright run show {number}"), "the run, with what the job logged")
     }
 
-    async fn plan_run(
+    pub(super) async fn plan_run(
         &self,
         run: &RunRecord,
         manifest: Manifest,

@@ -70,7 +70,7 @@ impl Host {
         Ok(())
     }
 
-    async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
+    pub(super) async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
         let (held, prefix) = if matches!(run.state, State::Applying | State::Verifying) {
             self.held_of_plan(run).await?
         } else if run.state == State::RollingBack {

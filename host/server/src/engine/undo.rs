@@ -127,12 +127,12 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::undo_preview`]; a digest that is not the preview's; everything a flush can end with.
-    pub async fn undo(&self, number: RunNumber, digest_prefix: &str) -> Result<Undone, Problem> {
+    pub async fn undo(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.undo_held(number, digest_prefix)).await
+        self.holding(lease, self.undo_held(number, digest_prefix, by)).await
     }
 
-    async fn undo_held(&self, number: RunNumber, digest_prefix: &str) -> Result<Undone, Problem> {
+    pub(super) async fn undo_held(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
         let start = time::now_us();
         let (run, preview) = self.undo_preview(number).await?;
         if preview.restores() == 0 {
@@ -142,9 +142,8 @@ impl Host {
             ));
         }
         confirm(&preview.digest, digest_prefix)?;
-        let step = Step::new(run.state, Event::RollbackStarted, time::now_us())
-            .attempt(run.attempt)
-            .note("confirmed by a person");
+        let step =
+            Step::new(run.state, Event::RollbackStarted, time::now_us()).attempt(run.attempt).by(by).note("confirmed");
         self.store.step(number, step).await.map_err(problem::store)?;
         let run = self.store.run(number).await.map_err(problem::store)?;
         let (_, target) = self.written_target(&run).await?;

@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     };
     let progress = Progress::begin(&context.out, format!("applying {}", run.number));
     context.begin_commit();
-    let applied = host.apply(run.number, &confirmed).await;
+    let applied = host.apply(run.number, &confirmed, &context.person()).await;
     drop(progress);
     show(context, &host, applied?).await
 }

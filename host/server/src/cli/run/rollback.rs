@@ -122,7 +122,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     };
     let progress = Progress::begin(&context.out, format!("undoing {}", run.number));
     context.begin_commit();
-    let undone = host.undo(run.number, &confirmed).await;
+    let undone = host.undo(run.number, &confirmed, &context.person()).await;
     drop(progress);
     show(context, &host, &run, &undone?)
 }

@@ -1,0 +1,154 @@
+//! What a worker does with a run that it has claimed. Failures before anything is written are tried again
+//! with growing pauses; failures during it are recovered from, and never tried blindly.
+
+use mendwright_core::code::Code;
+use mendwright_core::run::State;
+use mendwright_core::task::Task;
+use mendwright_store::{Begun, Claimed, Idempotency, Lease, RunNumber, RunRecord};
+
+use super::apply::may_work_later;
+use super::{Host, PlanRequest, problem, time};
+use crate::view::problem::Problem;
+
+/// How often a task is tried: after the last pause, some five minutes, whoever is woken should look.
+const TRIES_MAX: u64 = 5;
+
+/// The first pause. Each further one is four times as long: 1, 4, 16, 64, 256 seconds.
+const PAUSE_US: i64 = 1_000_000;
+const PAUSE_GROWTH: i64 = 4;
+
+/// Whether what did not come about is tried again by the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A person waits for the answer.
+    Once,
+    /// A worker does it.
+    Again,
+}
+
+/// When a task that was tried so often is due again; `None` where it is given up.
+pub(super) fn due_again(tries: u64, now_us: i64) -> Option<i64> {
+    (tries < TRIES_MAX).then(|| now_us.saturating_add(pause_us(tries)))
+}
+
+fn pause_us(tries: u64) -> i64 {
+    let tries = u32::try_from(tries).unwrap_or(u32::MAX);
+    PAUSE_US.saturating_mul(PAUSE_GROWTH.saturating_pow(tries))
+}
+
+impl PlanRequest {
+    /// What began a run.
+    fn of(run: &RunRecord) -> Self {
+        Self {
+            job: run.job_name.clone(),
+            tenant: run.tenant.clone(),
+            params: run.params.clone(),
+            only: run.only.clone(),
+            requested_by: run.requested_by.clone(),
+            parent: run.parent,
+            compensates: run.compensates,
+            progress: None,
+        }
+    }
+}
+
+impl Host {
+    /// Begins a run that a worker plans.
+    ///
+    /// # Errors
+    /// There is no such job, its parameters are invalid, or the key was used for another request.
+    pub async fn enqueue(&self, request: &PlanRequest, key: Option<&Idempotency>) -> Result<Begun, Problem> {
+        let manifest = self.checked(request).await?;
+        let now_us = time::now_us();
+        let new = self.new_run(&manifest, request, now_us)?;
+        self.store.enqueue_run(new, key, now_us).await.map_err(problem::store)
+    }
+
+    /// Asks for the plan of a run to be applied by a worker, if `digest_prefix` is the beginning of its digest.
+    ///
+    /// # Errors
+    /// As [`Host::apply`] before it begins.
+    pub async fn ask_apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        self.may_apply(&run, digest_prefix).await?;
+        self.store.ask(&run, Task::Apply, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        self.store.run(number).await.map_err(problem::store)
+    }
+
+    /// Asks for a run to be undone by a worker, if `digest_prefix` is the beginning of the preview's digest.
+    ///
+    /// # Errors
+    /// As [`Host::undo`] before it begins.
+    pub async fn ask_undo(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
+        let (run, preview) = self.undo_preview(number).await?;
+        super::apply::confirm(&preview.digest, digest_prefix)?;
+        self.store.ask(&run, Task::Undo, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        self.store.run(number).await.map_err(problem::store)
+    }
+
+    /// Does what is to be done with a run that this process has claimed.
+    ///
+    /// # Errors
+    /// What stopped it; the run says the same.
+    pub async fn work(&self, (run, lease): Claimed) -> Result<(), Problem> {
+        self.holding(lease, self.work_on(&run, lease)).await
+    }
+
+    async fn work_on(&self, run: &RunRecord, lease: Lease) -> Result<(), Problem> {
+        let asked = run.asked.as_ref();
+        let confirm = asked.and_then(|asked| asked.confirm.clone()).unwrap_or_default();
+        let by = asked.map(|asked| asked.by.clone()).unwrap_or_default();
+        match (run.state, asked.map(|asked| asked.task)) {
+            (State::Planning, _) => self.plan_claimed(run, lease).await,
+            (state, _) if state.is_in_flight() => Box::pin(self.recover(run)).await,
+            (_, Some(Task::Apply)) => match self.apply_held(run.number, &confirm, &by, Patience::Again).await {
+                Ok(applied) => applied.problem.map_or(Ok(()), Err),
+                Err(problem) => self.gave_up(lease, problem).await,
+            },
+            (_, Some(Task::Undo)) => match self.undo_held(run.number, &confirm, &by).await {
+                Ok(_) => Ok(()),
+                Err(problem) => self.gave_up(lease, problem).await,
+            },
+            (_, Some(Task::Plan) | None) => {
+                let nothing = Problem::new(Code::Internal, format!("{} was claimed with nothing to do", run.number));
+                self.gave_up(lease, nothing).await
+            }
+        }
+    }
+
+    /// A dry run that nobody waits for.
+    async fn plan_claimed(&self, run: &RunRecord, lease: Lease) -> Result<(), Problem> {
+        let request = PlanRequest::of(run);
+        let manifest = match self.checked(&request).await {
+            Ok(manifest) => manifest,
+            Err(problem) => return Err(self.end_planning(run, problem.into()).await),
+        };
+        let Err(stopped) = Box::pin(self.plan_run(run, manifest, &request, None)).await else { return Ok(()) };
+        let tries = run.asked.as_ref().map_or(0, |asked| asked.tries);
+        if may_work_later(stopped.problem.code) && tries < TRIES_MAX {
+            self.store.put_off(lease, pause_us(tries)).await.map_err(problem::store)?;
+            return Err(stopped.problem);
+        }
+        Err(self.end_planning(run, stopped).await)
+    }
+
+    /// A task that could not even begin is taken back, so that nobody tries it for ever.
+    async fn gave_up<T>(&self, lease: Lease, problem: Problem) -> Result<T, Problem> {
+        let found = self.store.run(lease.run).await.map_err(problem::store)?;
+        if found.asked.is_some() && !found.state.is_in_flight() {
+            self.store.give_up(lease, problem.code, &problem.message).await.map_err(problem::store)?;
+        }
+        Err(problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let pauses: Vec<_> = (0..7).map(|tries| due_again(tries, 0).map(|at| at / 1_000_000)).collect();
+        assert_eq!(pauses, [Some(1), Some(4), Some(16), Some(64), Some(256), None, None]);
+    }
+}
