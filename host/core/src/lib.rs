@@ -10,6 +10,7 @@
 //! - [`level`]: what follows from that for who may start it;
 //! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
 //! - [`compare`]: the plan of then against the changes of now;
+//! - [`policy`]: what policy is asked, told and answers;
 //! - [`run`]: a repair from its dry run to its end;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
@@ -29,6 +30,7 @@ pub mod level;
 pub mod merkle;
 pub mod page;
 pub mod plan;
+pub mod policy;
 pub mod port;
 pub mod run;
 pub mod text;
