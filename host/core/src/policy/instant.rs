@@ -22,10 +22,15 @@ pub fn weekday(at: i64) -> u8 {
     u8::try_from(at.div_euclid(DAY_US).saturating_add(3).rem_euclid(7)).unwrap_or(0)
 }
 
-/// `2026-11-20 03:27 UTC`. A part of a minute counts as a whole one, so that waiting until then is enough.
+/// [`in_words`], where a begun minute counts as a whole one, so that waiting until then is enough.
+#[must_use]
+pub fn whole_minute(at: i64) -> String {
+    in_words(at.saturating_add(MINUTE_US - 1))
+}
+
+/// `2026-11-20 03:27 UTC`.
 #[must_use]
 pub fn in_words(at: i64) -> String {
-    let at = at.saturating_add(MINUTE_US - 1);
     let (year, month, day) = date(at.div_euclid(DAY_US));
     let minute = minute_of_day(at);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minute / 60, minute % 60)
@@ -54,8 +59,8 @@ mod tests {
         for (seconds, words, day) in [
             (0, "1970-01-01 00:00 UTC", 3),
             (951_782_400, "2000-02-29 00:00 UTC", 1),
-            (1_795_231_629, "2026-11-21 03:28 UTC", 5),
-            (-1, "1970-01-01 00:00 UTC", 2),
+            (1_795_231_629, "2026-11-21 03:27 UTC", 5),
+            (-1, "1969-12-31 23:59 UTC", 2),
             (4_107_542_340, "2100-02-28 23:59 UTC", 6),
         ] {
             assert_eq!(in_words(seconds * 1_000_000), words);
@@ -66,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_begun_minute_is_rounded_up() {
-        assert_eq!(in_words(1), "1970-01-01 00:01 UTC");
-        assert_eq!(in_words(MINUTE_US), "1970-01-01 00:01 UTC");
+        assert_eq!(whole_minute(1), "1970-01-01 00:01 UTC");
+        assert_eq!(whole_minute(MINUTE_US), "1970-01-01 00:01 UTC");
     }
 }

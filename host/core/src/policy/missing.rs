@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::instant::in_words;
+use super::instant::{in_words, whole_minute};
 use super::words::{Category, Scope, Severity, Trust};
 
 /// One thing that is missing. In JSON each has a first key of its own:
@@ -64,55 +64,11 @@ pub enum Missing {
     Unevaluable { unevaluable: String, error: String },
 }
 
-/// A share in hundredths of a percent as people write it.
-fn percent(f: &mut fmt::Formatter<'_>, share: u64) -> fmt::Result {
-    match (share / 100, share % 100) {
-        (whole, 0) => write!(f, "{whole} %"),
-        (whole, rest) => write!(f, "{whole}.{rest:02} %"),
-    }
-}
-
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Approvals { .. }
-            | Self::Person { .. }
-            | Self::Role { .. }
-            | Self::OtherPerson { .. }
-            | Self::Once { .. } => self.of_people(f),
-            Self::Plan { .. } | Self::FreshPlan { .. } | Self::LevelOfPlan { .. } | Self::Rehearsal { .. } => {
-                self.of_the_plan(f)
-            }
-            Self::Changes { .. } | Self::Share { .. } => self.of_size(f),
-            Self::KillSwitch { kill_switch: _ } => f.write_str("the kill switch is thrown; it must be released first"),
-            Self::SafeMode { safe_mode } => {
-                let scopes: Vec<_> = safe_mode.iter().map(|scope| scope.word()).collect();
-                write!(f, "SAFE_MODE is on ({}): a person may still apply, with an approval", scopes.join(", "))
-            }
-            Self::Policy { policy, says } => write!(f, "{says} [{policy}]"),
-            Self::Unevaluable { unevaluable, error } => {
-                write!(f, "policy {unevaluable} cannot be evaluated, and so it forbids: {error}")
-            }
-            Self::Trust { .. }
-            | Self::AutoHeal { .. }
-            | Self::Whitelist { .. }
-            | Self::Severity { .. }
-            | Self::Confidence { .. }
-            | Self::Canary { .. }
-            | Self::Cooldown { .. }
-            | Self::RunsPerHour { .. }
-            | Self::Window { .. } => self.of_automation(f),
-        }
-    }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "`fmt` above is the total match; each part takes its own group")]
-impl Missing {
-    fn of_people(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::Approvals { approvals, role, not_person } => {
-                write!(f, "{approvals} more approval{} by the role {role}", if *approvals == 1 { "" } else { "s" })?;
-                not_person.as_ref().map_or(Ok(()), |person| write!(f, ", not by {person} who asked for it"))
+                more_approvals(f, *approvals, role, not_person.as_deref())
             }
             Self::Person { by_person: _, not } => write!(f, "a person to do it: {not} may not"),
             Self::Role { role_of, actor } if role_of.is_empty() => write!(f, "a policy that allows it to {actor}"),
@@ -121,82 +77,97 @@ impl Missing {
             Self::Once { approved_before } => {
                 write!(f, "somebody other than {approved_before}, who approved it already and counts once")
             }
-            _ => Ok(()),
-        }
-    }
-
-    fn of_the_plan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::Plan { plan: _ } => f.write_str("a plan; there is none yet"),
-            Self::FreshPlan { plan_expired_at_us } => {
-                write!(f, "a new plan; this one became too old at {}", in_words(*plan_expired_at_us))
+            Self::FreshPlan { plan_expired_at_us: at } => {
+                write!(f, "a new plan; this one became too old at {}", in_words(*at))
             }
             Self::LevelOfPlan { level_of_plan, level } => {
                 write!(f, "a new plan; this one was made at level {level_of_plan}, and today it is level {level}")
             }
             Self::Rehearsal { rehearsal } => write!(f, "a rehearsal that passes; this one is {rehearsal}"),
-            _ => Ok(()),
-        }
-    }
-
-    fn of_size(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Changes { changes_max, changes } => {
-                write!(f, "at most {changes_max} rows may change without a person; this plan changes {changes}")
-            }
-            Self::Share { share_max, share } => {
-                f.write_str("at most ")?;
-                percent(f, u64::from(*share_max))?;
-                f.write_str(" of a tenant's rows may change without a person; this plan changes ")?;
-                percent(f, u64::from(*share))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn of_automation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+            Self::KillSwitch { kill_switch: _ } => f.write_str("the kill switch is thrown; it must be released first"),
+            Self::SafeMode { safe_mode } => safe_mode_on(f, safe_mode),
             Self::Trust { trust, trusted, job, tenant } => {
                 write!(f, "{job} is trusted with {tenant} to `{trusted}`; this takes `{trust}`")
             }
             Self::AutoHeal { auto_heal } => {
-                let category = serde_json::to_value(auto_heal).unwrap_or_default();
-                write!(f, "automatic repairs of category {} are off", category.as_str().unwrap_or_default())
+                write!(f, "automatic repairs of category {} are off", category_word(*auto_heal))
             }
             Self::Whitelist { whitelist } => write!(f, "{whitelist} is not on the whitelist of automatic repairs"),
-            Self::Severity { severity_max, severity } => write!(
-                f,
-                "without a person at most severity {}; this is {}",
-                severity_word(*severity_max),
-                severity_word(*severity)
-            ),
-            Self::Confidence { confidence_min, confidence } => write!(
-                f,
-                "a confidence of {}.{:03}; this is {}.{:03}",
-                confidence_min / 1000,
-                confidence_min % 1000,
-                confidence / 1000,
-                confidence % 1000
-            ),
-            Self::Canary { canary_share, canary_part } => {
-                f.write_str("the tenant is outside the canary: it stands at ")?;
-                percent(f, *canary_part)?;
-                f.write_str(", and the share is ")?;
-                percent(f, u64::from(*canary_share))
+            Self::Severity { severity_max: max, severity: is } => {
+                write!(f, "without a person at most severity {}; this is {}", severity_word(*max), severity_word(*is))
             }
-            Self::Cooldown { cooldown_until_us } => {
-                write!(f, "the target is left alone until {}", in_words(*cooldown_until_us))
+            Self::Confidence { confidence_min: min, confidence: is } => {
+                write!(f, "a confidence of {}; this is {}", Thousandths(*min), Thousandths(*is))
             }
-            Self::RunsPerHour { runs_per_hour_max, runs_last_hour, room_at_us } => {
-                write!(f, "{runs_last_hour} runs in the last hour, and {runs_per_hour_max} are the most")?;
-                room_at_us.map_or(Ok(()), |at| write!(f, "; the next may begin at {}", in_words(at)))
+            Self::Canary { canary_share: share, canary_part: part } => {
+                let (part, share) = (Percent(*part), Percent(u64::from(*share)));
+                write!(f, "the tenant is outside the canary: it stands at {part}, and the share is {share}")
+            }
+            Self::Cooldown { cooldown_until_us: until } => {
+                write!(f, "the target is left alone until {}", whole_minute(*until))
+            }
+            Self::RunsPerHour { runs_per_hour_max: max, runs_last_hour: is, room_at_us: room_at } => {
+                write!(f, "{is} runs in the last hour, and {max} are the most")?;
+                room_at.map_or(Ok(()), |at| write!(f, "; the next may begin at {}", whole_minute(at)))
             }
             Self::Window { window_opens_at_us: Some(at) } => {
                 write!(f, "no maintenance window is open; the next opens at {}", in_words(*at))
             }
             Self::Window { window_opens_at_us: None } => f.write_str("no maintenance window is open, nor ever will be"),
-            _ => Ok(()),
+            Self::Changes { changes_max: max, changes: is } => {
+                write!(f, "at most {max} rows may change without a person; this plan changes {is}")
+            }
+            Self::Share { share_max: max, share: is } => {
+                let (max, is) = (Percent(u64::from(*max)), Percent(u64::from(*is)));
+                write!(f, "at most {max} of a tenant's rows may change without a person; this plan changes {is}")
+            }
+            Self::Policy { policy, says } => write!(f, "{says} [{policy}]"),
+            Self::Unevaluable { unevaluable: id, error } => {
+                write!(f, "policy {id} cannot be evaluated, and so it forbids: {error}")
+            }
         }
+    }
+}
+
+fn more_approvals(f: &mut fmt::Formatter<'_>, n: u32, role: &str, not_person: Option<&str>) -> fmt::Result {
+    write!(f, "{n} more approval{} by the role {role}", if n == 1 { "" } else { "s" })?;
+    not_person.map_or(Ok(()), |person| write!(f, ", not by {person} who asked for it"))
+}
+
+fn safe_mode_on(f: &mut fmt::Formatter<'_>, scopes: &BTreeSet<Scope>) -> fmt::Result {
+    let scopes: Vec<_> = scopes.iter().map(|scope| scope.word()).collect();
+    write!(f, "SAFE_MODE is on ({}): a person may still apply, with an approval", scopes.join(", "))
+}
+
+/// A number per mille, as a decimal.
+struct Thousandths(u16);
+
+impl fmt::Display for Thousandths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+/// A share in hundredths of a percent, as people write it.
+struct Percent(u64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 100, self.0 % 100) {
+            (whole, 0) => write!(f, "{whole} %"),
+            (whole, rest) => write!(f, "{whole}.{rest:02} %"),
+        }
+    }
+}
+
+const fn category_word(category: Category) -> &'static str {
+    match category {
+        Category::Security => "SECURITY",
+        Category::Data => "DATA",
+        Category::Perf => "PERF",
+        Category::Ux => "UX",
+        Category::Integration => "INTEGRATION",
     }
 }
 
