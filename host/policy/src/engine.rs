@@ -150,12 +150,12 @@ impl Engine {
         self.ask_of(facts, settings, computed, |cut| &cut.permits).allowed
     }
 
-    fn ask_of(
-        &self,
+    fn ask_of<'a>(
+        &'a self,
         facts: &Facts,
         settings: &Settings,
         computed: &Computed,
-        policies: impl Fn(&Cut) -> &PolicySet,
+        policies: impl Fn(&'a Cut) -> &'a PolicySet,
     ) -> Verdict {
         let question = question(&self.names, facts, settings, computed);
         let cut = self.cuts.get(&(facts.action, ActorKind::of(&facts.actor)));
@@ -253,4 +253,49 @@ fn digest(policies: &[Checked]) -> String {
         hash.update(format!("{}\n{}\n{text}\n", one.id, text.len()));
     }
     format!("sha256:{}", hex::encode(hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use mendwright_core::policy::{Actor, Subject};
+
+    use super::*;
+    use crate::cases::Cases;
+
+    #[test]
+    fn what_is_compiled_in_is_valid_and_built_in_policies_only_forbid() {
+        let engine = Engine::builtin().unwrap();
+        for (id, about) in engine.about() {
+            let builtin = about.file == "builtin.cedar";
+            assert_eq!(id.starts_with(files::BUILTIN), builtin, "{id}");
+            assert!(!builtin || about.forbids, "{id}");
+            assert!(builtin || id.starts_with("default:"), "{id}");
+        }
+    }
+
+    /// Leaving out what cannot match changes no answer.
+    #[test]
+    fn a_cut_decides_as_the_whole_set() {
+        let engine = Engine::builtin().unwrap();
+        let cases = Cases::parse(include_str!("../tests/cases.toml"), &Settings::default()).unwrap();
+        let mut whole = Cut::default();
+        for policy in engine.cuts.values().flat_map(|cut| cut.all.policies()) {
+            if whole.all.policy(policy.id()).is_none() {
+                whole.all.add(policy.clone()).unwrap();
+            }
+        }
+        assert_eq!(whole.all.policies().count(), engine.about.len());
+        for case in cases.cases() {
+            for action in Action::ALL {
+                for actor in [case.facts.actor.clone(), Actor::Host, Actor::Machine { name: "rollout".into() }] {
+                    let facts = Facts { action: *action, actor, subject: Subject::System, ..case.facts.clone() };
+                    let computed = facts.compute(&case.settings);
+                    let cut = engine.ask(&facts, &case.settings, &computed);
+                    let all = engine.ask_of(&facts, &case.settings, &computed, |_| &whole.all);
+                    assert_eq!((cut.allowed, cut.by), (all.allowed, all.by), "{} {action}", case.name);
+                    assert!(cut.errors.is_empty() && all.errors.is_empty());
+                }
+            }
+        }
+    }
 }

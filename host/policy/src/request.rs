@@ -254,3 +254,40 @@ const fn category(category: Category) -> &'static str {
         Category::Integration => "INTEGRATION",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use cedar_policy::Schema;
+
+    use super::*;
+    use crate::cases::Cases;
+    use crate::files::SCHEMA;
+
+    /// A decision is asked without the schema; here it is asked with it, for everything there is.
+    #[test]
+    fn every_question_fits_the_schema() {
+        let schema = Schema::from_str(SCHEMA).unwrap();
+        let names = Names::new().unwrap();
+        let cases = Cases::parse(include_str!("../tests/cases.toml"), &Settings::default()).unwrap();
+        for case in cases.cases() {
+            for (action, subject) in Action::ALL.iter().flat_map(|a| Subject::ALL.iter().map(|s| (*a, *s))) {
+                let module = Some("billing".to_owned());
+                let facts = Facts { action, subject, module, ..case.facts.clone() };
+                let computed = facts.compute(&case.settings);
+                let asked = question(&names, &facts, &case.settings, &computed).unwrap();
+                let (request, entities) = (asked.request, asked.entities);
+                let checked = Request::new(
+                    request.principal().unwrap().clone(),
+                    request.action().unwrap().clone(),
+                    request.resource().unwrap().clone(),
+                    request.context().unwrap().clone(),
+                    Some(&schema),
+                );
+                assert!(checked.is_ok(), "{action} {subject}: {:?}", checked.err());
+                Entities::from_entities(entities.iter().cloned(), Some(&schema)).unwrap();
+            }
+        }
+    }
+}

@@ -36,19 +36,16 @@ pub(crate) fn people(engine: &Engine, facts: &Facts, settings: &Settings, comput
     Some(missing)
 }
 
-/// How many approvals more it takes, if any number is enough.
+/// How many approvals more it takes, if any number is enough. The settings do not say: a policy of the
+/// operator's may ask for more, and a broken glass for fewer.
 fn approvals_enough(engine: &Engine, facts: &Facts, settings: &Settings, computed: &Computed) -> Option<u32> {
     let have = computed.approvals;
     let with = |approvals| engine.ask(facts, settings, &Computed { approvals, ..computed.clone() }).allowed;
-    let likely = computed.approvals_needed.max(have.saturating_add(1));
-    if with(likely) {
-        return Some(likely.saturating_sub(have));
-    }
     if !with(EVERYBODY) {
         return None;
     }
-    // A policy of the operator's asks for more than the settings do.
-    (likely..=likely.saturating_add(APPROVALS_TRIED_MAX)).find(|n| with(*n)).map(|n| n.saturating_sub(have))
+    let tried = have.saturating_add(1)..=have.max(computed.approvals_needed).saturating_add(APPROVALS_TRIED_MAX);
+    tried.into_iter().find(|n| with(*n)).map(|n| n.saturating_sub(have))
 }
 
 /// What is missing for a no.
