@@ -98,6 +98,14 @@ codes! {
     ColumnDenied = "ERR_COLUMN_DENIED", Security, "The job asked for a column that it did not request or was not granted.";
     OperationDenied = "ERR_OPERATION_DENIED", Security, "The job asked for an operation that it did not request or was not granted.";
     ColumnFixed = "ERR_COLUMN_FIXED", Security, "Key, tenant, path, generated and derived columns are not writable.";
+    // policy
+    PolicyInvalid = "ERR_POLICY_INVALID", Ux, "A policy file cannot be used.";
+    PolicyDenied = "ERR_POLICY_DENIED", Security, "Policy does not let this happen.";
+    ApprovalsMissing = "ERR_APPROVALS_MISSING", Security, "The plan needs the word of more people before it is applied.";
+    SafeMode = "ERR_SAFE_MODE", Security, "SAFE_MODE is on, and nothing happens by itself.";
+    KillSwitch = "ERR_KILL_SWITCH", Security, "The kill switch is thrown.";
+    Cooldown = "ERR_COOLDOWN", Security, "The target is left alone for a while after an apply.";
+    BreakGlass = "WARN_BREAK_GLASS", Security, "Somebody broke the glass: what would have been forbidden was done.";
     // calls of a job
     RowUnknown = "ERR_ROW_UNKNOWN", Data, "The tenant has no such row.";
     RowExists = "ERR_ROW_EXISTS", Data, "The tenant already has such a row.";

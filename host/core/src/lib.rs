@@ -14,6 +14,7 @@
 //!   [`switch`]: what holds it still;
 //! - [`key`], [`dsse`], [`people`], [`approval`]: who is who, and when enough of them said yes;
 //! - [`note`], [`tlog`], [`proof`]: the audit log that nobody can rewrite, and what it proves offline;
+//! - [`policy`]: what policy is asked, told and answers;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
 
@@ -37,6 +38,7 @@ pub mod note;
 pub mod page;
 pub mod people;
 pub mod plan;
+pub mod policy;
 pub mod port;
 pub mod proof;
 pub mod run;

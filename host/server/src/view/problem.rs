@@ -121,8 +121,12 @@ impl Exit {
             | C::BudgetHostcallBytes
             | C::CompensationRows
             | C::CompensationMasked
-            | C::ApprovalNotCounted => Self::Denied,
-            C::ConfirmMissing | C::RollbackConflict => Self::WaitsForPeople,
+            | C::ApprovalNotCounted
+            | C::PolicyDenied
+            | C::SafeMode
+            | C::KillSwitch
+            | C::Cooldown => Self::Denied,
+            C::ConfirmMissing | C::RollbackConflict | C::ApprovalsMissing => Self::WaitsForPeople,
             C::PlanDrifted | C::ReadsDrifted | C::ReplayDiverged => Self::Drifted,
             // The host undid by itself what it could not verify.
             C::VerifyFailed => Self::RolledBack,
@@ -140,6 +144,8 @@ impl Exit {
             | C::RegistryInvalid
             | C::ApprovalInvalid
             | C::AuditTampered
+            | C::PolicyInvalid
+            | C::BreakGlass
             | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown

@@ -1,0 +1,301 @@
+//! A set of policies, parsed and checked once, and one decision.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use cedar_policy::{
+    ActionConstraint, AuthorizationError, Authorizer, Decision as Cedar, Effect as CedarEffect, Policy, PolicySet,
+    PrincipalConstraint, Schema,
+};
+use mendwright_core::policy::decision::NOBODY_ALLOWS;
+use mendwright_core::policy::{Action, Computed, Decision, Effect, Facts, Settings};
+use sha2::{Digest, Sha256};
+
+use crate::files::{self, COMPILED_IN, Checked, Invalid, Problem, SCHEMA, Source};
+use crate::request::{ActorKind, Names, Question, question};
+use crate::why;
+
+/// Policies that decide. A set never changes; a new one is loaded beside it.
+pub struct Engine {
+    authorizer: Authorizer,
+    names: Names,
+    cuts: BTreeMap<(Action, ActorKind), Cut>,
+    about: BTreeMap<String, About>,
+    digest: String,
+}
+
+/// Of all policies those that can matter for one action of one kind of actor. The scope of the others
+/// does not match, whatever the facts are; leaving them out makes a decision several times faster.
+#[derive(Default)]
+struct Cut {
+    all: PolicySet,
+    permits: PolicySet,
+}
+
+/// What a policy says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its sentence for the operator.
+    pub says: String,
+    /// Whether it forbids; otherwise it permits.
+    pub forbids: bool,
+    /// Where it stands.
+    pub file: String,
+}
+
+/// What Cedar said.
+pub(crate) struct Verdict {
+    pub(crate) allowed: bool,
+    pub(crate) by: Vec<String>,
+    pub(crate) errors: Vec<Unevaluable>,
+}
+
+/// Cedar leaves out a policy that it cannot evaluate. For a forbid that would be a yes; so whatever
+/// cannot be evaluated forbids. Strict validation leaves only overflow to get here.
+pub(crate) struct Unevaluable {
+    pub(crate) policy: String,
+    pub(crate) error: String,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("digest", &self.digest).field("about", &self.about).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// The built-in and the default policies.
+    ///
+    /// # Errors
+    /// Only if the files that were compiled in are not valid, which a test rules out.
+    pub fn builtin() -> Result<Self, Invalid> {
+        Self::of(&[])
+    }
+
+    /// Those, and the `.cedar` files directly in an operator's directory. A policy there with the id
+    /// of a default one takes its place.
+    ///
+    /// # Errors
+    /// A file that cannot be read, parsed, or that the schema does not fit; every problem with its
+    /// place. Nothing of the directory is used then.
+    pub fn load(dir: &Path) -> Result<Self, Invalid> {
+        Self::of(&files::read(dir)?)
+    }
+
+    fn of(theirs: &[Source]) -> Result<Self, Invalid> {
+        let internal =
+            |message: String| Invalid(vec![Problem { file: "schema.cedarschema".to_owned(), at: None, message }]);
+        let schema = Schema::from_str(SCHEMA).map_err(|error| internal(error.to_string()))?;
+        let ours = COMPILED_IN.map(|(file, text)| Source { file: file.to_owned(), text: text.to_owned() });
+        let checked = |sources: &[Source], ours: bool| {
+            let (mut good, mut problems) = (Vec::new(), Vec::new());
+            for source in sources {
+                match files::check(source, &schema, ours) {
+                    Ok(policies) => good.extend(policies),
+                    Err(found) => problems.extend(found),
+                }
+            }
+            if problems.is_empty() { Ok(good) } else { Err(Invalid(problems)) }
+        };
+        let merged = files::merge(checked(&ours, true)?, checked(theirs, false)?).map_err(Invalid)?;
+        let names = Names::new().map_err(internal)?;
+        Ok(Self {
+            authorizer: Authorizer::new(),
+            cuts: cuts(&names, &merged).map_err(internal)?,
+            about: merged.iter().map(|one| (one.id.clone(), About::of(one))).collect(),
+            digest: digest(&merged),
+            names,
+        })
+    }
+
+    /// Answers, under `settings`. It decides nothing by itself: see the policies in `about`.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts, settings: &Settings) -> Decision {
+        let computed = facts.compute(settings);
+        let verdict = self.ask(facts, settings, &computed);
+        if verdict.allowed {
+            let broke = if computed.break_glass { self.broke(facts, settings, &computed) } else { Vec::new() };
+            return Decision { effect: Effect::Allow, by: verdict.by, missing: Vec::new(), broke };
+        }
+        let people = if verdict.errors.is_empty() { why::people(self, facts, settings, &computed) } else { None };
+        let (effect, missing) = match people {
+            Some(missing) => (Effect::NeedsApproval, missing),
+            None => (Effect::Deny, why::missing(self, facts, settings, &computed, &verdict)),
+        };
+        let by = if verdict.by.is_empty() { vec![NOBODY_ALLOWS.to_owned()] } else { verdict.by };
+        Decision { effect, by, missing, broke: Vec::new() }
+    }
+
+    /// Every policy of the set by its id.
+    #[must_use]
+    pub const fn about(&self) -> &BTreeMap<String, About> {
+        &self.about
+    }
+
+    /// `sha256:…` over ids and texts of the whole set, so that a stored decision can say which set
+    /// made it.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What Cedar says with all policies.
+    pub(crate) fn ask(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> Verdict {
+        self.ask_of(facts, settings, computed, |cut| &cut.all)
+    }
+
+    /// Whether anything permits it, were nothing forbidden.
+    pub(crate) fn permits(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> bool {
+        self.ask_of(facts, settings, computed, |cut| &cut.permits).allowed
+    }
+
+    fn ask_of<'a>(
+        &'a self,
+        facts: &Facts,
+        settings: &Settings,
+        computed: &Computed,
+        policies: impl Fn(&'a Cut) -> &'a PolicySet,
+    ) -> Verdict {
+        let question = question(&self.names, facts, settings, computed);
+        let cut = self.cuts.get(&(facts.action, ActorKind::of(&facts.actor)));
+        match (question, cut) {
+            (Ok(Question { request, entities }), Some(cut)) => {
+                let response = self.authorizer.is_authorized(&request, policies(cut), &entities);
+                let errors: Vec<_> = response.diagnostics().errors().map(Unevaluable::of).collect();
+                let said_yes = response.decision() == Cedar::Allow;
+                let allowed = said_yes && errors.is_empty();
+                let mut by: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+                if said_yes && !allowed {
+                    // What permitted it is not what forbids it now.
+                    by.clear();
+                }
+                by.extend(errors.iter().map(|error| error.policy.clone()));
+                by.sort();
+                by.dedup();
+                Verdict { allowed, by, errors }
+            }
+            (Err(error), _) => Verdict::unevaluable(error),
+            (Ok(_), None) => Verdict::unevaluable("no policies for this action".to_owned()),
+        }
+    }
+
+    /// What would have forbidden it, had the glass not been broken.
+    fn broke(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> Vec<String> {
+        let verdict = self.ask(facts, settings, &Computed { break_glass: false, ..computed.clone() });
+        match (verdict.allowed, verdict.by.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![NOBODY_ALLOWS.to_owned()],
+            (false, false) => verdict.by,
+        }
+    }
+}
+
+impl About {
+    fn of(one: &Checked) -> Self {
+        let forbids = one.policy.effect() == CedarEffect::Forbid;
+        Self { says: one.says.clone(), forbids, file: one.file.clone() }
+    }
+}
+
+impl Verdict {
+    fn unevaluable(error: String) -> Self {
+        let policy = "builtin:question".to_owned();
+        Self { allowed: false, by: vec![policy.clone()], errors: vec![Unevaluable { policy, error }] }
+    }
+}
+
+impl Unevaluable {
+    fn of(error: &AuthorizationError) -> Self {
+        let AuthorizationError::PolicyEvaluationError(inner) = error;
+        Self { policy: inner.policy_id().to_string(), error: inner.inner().to_string() }
+    }
+}
+
+fn cuts(names: &Names, policies: &[Checked]) -> Result<BTreeMap<(Action, ActorKind), Cut>, String> {
+    let mut cuts = BTreeMap::new();
+    for action in Action::ALL {
+        for kind in ActorKind::ALL {
+            let mut cut = Cut::default();
+            for one in policies.iter().filter(|one| can_match(names, &one.policy, *action, kind)) {
+                cut.all.add(one.policy.clone()).map_err(|error| error.to_string())?;
+                if one.policy.effect() == CedarEffect::Permit {
+                    cut.permits.add(one.policy.clone()).map_err(|error| error.to_string())?;
+                }
+            }
+            cuts.insert((*action, kind), cut);
+        }
+    }
+    Ok(cuts)
+}
+
+/// Whether a policy's scope leaves room for this action of this kind of actor. The schema has no
+/// groups of actions, so that `in` means one of those named.
+fn can_match(names: &Names, policy: &Policy, action: Action, kind: ActorKind) -> bool {
+    let action = names.action(action);
+    let by_action = match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::In(actions) => actions.contains(&action),
+        ActionConstraint::Eq(one) => one == action,
+    };
+    let by_kind = match policy.principal_constraint() {
+        PrincipalConstraint::Any | PrincipalConstraint::In(_) | PrincipalConstraint::Eq(_) => true,
+        PrincipalConstraint::Is(of) | PrincipalConstraint::IsIn(of, _) => of == *names.actor_kind(kind),
+    };
+    by_action && by_kind
+}
+
+fn digest(policies: &[Checked]) -> String {
+    let mut hash = Sha256::new();
+    for one in policies {
+        // Ids have no line ends, and the length keeps one text from running into the next.
+        let text = one.policy.to_string();
+        hash.update(format!("{}\n{}\n{text}\n", one.id, text.len()));
+    }
+    format!("sha256:{}", hex::encode(hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use mendwright_core::policy::{Actor, Subject};
+
+    use super::*;
+    use crate::cases::Cases;
+
+    #[test]
+    fn what_is_compiled_in_is_valid_and_built_in_policies_only_forbid() {
+        let engine = Engine::builtin().unwrap();
+        for (id, about) in engine.about() {
+            let builtin = about.file == "builtin.cedar";
+            assert_eq!(id.starts_with(files::BUILTIN), builtin, "{id}");
+            assert!(!builtin || about.forbids, "{id}");
+            assert!(builtin || id.starts_with("default:"), "{id}");
+        }
+    }
+
+    /// Leaving out what cannot match changes no answer.
+    #[test]
+    fn a_cut_decides_as_the_whole_set() {
+        let engine = Engine::builtin().unwrap();
+        let cases = Cases::parse(include_str!("../tests/cases.toml"), &Settings::default()).unwrap();
+        let mut whole = Cut::default();
+        for policy in engine.cuts.values().flat_map(|cut| cut.all.policies()) {
+            if whole.all.policy(policy.id()).is_none() {
+                whole.all.add(policy.clone()).unwrap();
+            }
+        }
+        assert_eq!(whole.all.policies().count(), engine.about.len());
+        for case in cases.cases() {
+            for action in Action::ALL {
+                for actor in [case.facts.actor.clone(), Actor::Host, Actor::Machine { name: "rollout".into() }] {
+                    let facts = Facts { action: *action, actor, subject: Subject::System, ..case.facts.clone() };
+                    let computed = facts.compute(&case.settings);
+                    let cut = engine.ask(&facts, &case.settings, &computed);
+                    let all = engine.ask_of(&facts, &case.settings, &computed, |_| &whole.all);
+                    assert_eq!((cut.allowed, cut.by), (all.allowed, all.by), "{} {action}", case.name);
+                    assert!(cut.errors.is_empty() && all.errors.is_empty());
+                }
+            }
+        }
+    }
+}
