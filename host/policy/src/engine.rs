@@ -1,6 +1,6 @@
 //! A set of policies, parsed and checked once, and one decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{self, COMPILED_IN, Checked, Invalid, Problem, SCHEMA, Source};
 use crate::request::{ActorKind, Names, Question, question};
-use crate::why;
+use crate::why::Asking;
 
 /// Policies that decide. A set never changes; a new one is loaded beside it.
 pub struct Engine {
@@ -22,15 +22,18 @@ pub struct Engine {
     names: Names,
     cuts: BTreeMap<(Action, ActorKind), Cut>,
     about: BTreeMap<String, About>,
+    ignore_approvals: BTreeSet<String>,
     digest: String,
 }
 
 /// Of all policies those that can matter for one action of one kind of actor. The scope of the others
 /// does not match, whatever the facts are; leaving them out makes a decision several times faster.
-#[derive(Default)]
 struct Cut {
     all: PolicySet,
     permits: PolicySet,
+    /// Every word in the texts of these policies: a fact that is none of them is not put into the
+    /// context. `None` where a policy takes the context otherwise than by `context.fact`.
+    words: Option<BTreeSet<String>>,
 }
 
 /// What a policy says of itself.
@@ -104,6 +107,7 @@ impl Engine {
             authorizer: Authorizer::new(),
             cuts: cuts(&names, &merged).map_err(internal)?,
             about: merged.iter().map(|one| (one.id.clone(), About::of(one))).collect(),
+            ignore_approvals: merged.iter().filter(|one| ignores_approvals(one)).map(|one| one.id.clone()).collect(),
             digest: digest(&merged),
             names,
         })
@@ -113,15 +117,16 @@ impl Engine {
     #[must_use]
     pub fn decide(&self, facts: &Facts, settings: &Settings) -> Decision {
         let computed = facts.compute(settings);
-        let verdict = self.ask(facts, settings, &computed);
+        let question = self.question(facts, settings, &computed);
+        let verdict = self.answer(&question, |cut| &cut.all);
         if verdict.allowed {
             let broke = if computed.break_glass { self.broke(facts, settings, &computed) } else { Vec::new() };
             return Decision { effect: Effect::Allow, by: verdict.by, missing: Vec::new(), broke };
         }
-        let people = if verdict.errors.is_empty() { why::people(self, facts, settings, &computed) } else { None };
-        let (effect, missing) = match people {
+        let asking = Asking { engine: self, facts, settings, computed: &computed };
+        let (effect, missing) = match asking.people(&verdict) {
             Some(missing) => (Effect::NeedsApproval, missing),
-            None => (Effect::Deny, why::missing(self, facts, settings, &computed, &verdict)),
+            None => (Effect::Deny, asking.missing(&verdict, self.answer(&question, |cut| &cut.permits).allowed)),
         };
         let by = if verdict.by.is_empty() { vec![NOBODY_ALLOWS.to_owned()] } else { verdict.by };
         Decision { effect, by, missing, broke: Vec::new() }
@@ -142,42 +147,44 @@ impl Engine {
 
     /// What Cedar says with all policies.
     pub(crate) fn ask(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> Verdict {
-        self.ask_of(facts, settings, computed, |cut| &cut.all)
+        self.answer(&self.question(facts, settings, computed), |cut| &cut.all)
     }
 
-    /// Whether anything permits it, were nothing forbidden.
-    pub(crate) fn permits(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> bool {
-        self.ask_of(facts, settings, computed, |cut| &cut.permits).allowed
+    fn question(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> Result<Question, String> {
+        let cut = self.cuts.get(&(facts.action, ActorKind::of(&facts.actor)));
+        question(&self.names, facts, settings, computed, cut.and_then(|cut| cut.words.as_ref()))
     }
 
-    fn ask_of<'a>(
+    /// Whether no number of approvals changes what this policy says.
+    pub(crate) fn ignores_approvals(&self, id: &str) -> bool {
+        self.ignore_approvals.contains(id)
+    }
+
+    fn answer<'a>(
         &'a self,
-        facts: &Facts,
-        settings: &Settings,
-        computed: &Computed,
+        question: &Result<Question, String>,
         policies: impl Fn(&'a Cut) -> &'a PolicySet,
     ) -> Verdict {
-        let question = question(&self.names, facts, settings, computed);
-        let cut = self.cuts.get(&(facts.action, ActorKind::of(&facts.actor)));
-        match (question, cut) {
-            (Ok(Question { request, entities }), Some(cut)) => {
-                let response = self.authorizer.is_authorized(&request, policies(cut), &entities);
-                let errors: Vec<_> = response.diagnostics().errors().map(Unevaluable::of).collect();
-                let said_yes = response.decision() == Cedar::Allow;
-                let allowed = said_yes && errors.is_empty();
-                let mut by: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-                if said_yes && !allowed {
-                    // What permitted it is not what forbids it now.
-                    by.clear();
-                }
-                by.extend(errors.iter().map(|error| error.policy.clone()));
-                by.sort();
-                by.dedup();
-                Verdict { allowed, by, errors }
-            }
-            (Err(error), _) => Verdict::unevaluable(error),
-            (Ok(_), None) => Verdict::unevaluable("no policies for this action".to_owned()),
+        let question = match question {
+            Ok(question) => question,
+            Err(error) => return Verdict::unevaluable(error.clone()),
+        };
+        let Some(cut) = self.cuts.get(&question.of) else {
+            return Verdict::unevaluable("no policies for this action".to_owned());
+        };
+        let response = self.authorizer.is_authorized(&question.request, policies(cut), &question.entities);
+        let errors: Vec<_> = response.diagnostics().errors().map(Unevaluable::of).collect();
+        let said_yes = response.decision() == Cedar::Allow;
+        let allowed = said_yes && errors.is_empty();
+        let mut by: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        if said_yes && !allowed {
+            // What permitted it is not what forbids it now.
+            by.clear();
         }
+        by.extend(errors.iter().map(|error| error.policy.clone()));
+        by.sort();
+        by.dedup();
+        Verdict { allowed, by, errors }
     }
 
     /// What would have forbidden it, had the glass not been broken.
@@ -189,6 +196,25 @@ impl Engine {
             (false, false) => verdict.by,
         }
     }
+}
+
+impl Cut {
+    fn new() -> Self {
+        Self { all: PolicySet::new(), permits: PolicySet::new(), words: Some(BTreeSet::new()) }
+    }
+
+    fn read(&mut self, policy: &Policy) {
+        let text = policy.to_string();
+        self.words = self.words.take().filter(|_| takes_facts_by_dots(&text)).map(|mut words| {
+            words.extend(text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned));
+            words
+        });
+    }
+}
+
+/// Whether the text speaks of the context only as `context.fact`.
+fn takes_facts_by_dots(text: &str) -> bool {
+    text.matches("context").count() == text.matches("context.").count()
 }
 
 impl About {
@@ -216,8 +242,9 @@ fn cuts(names: &Names, policies: &[Checked]) -> Result<BTreeMap<(Action, ActorKi
     let mut cuts = BTreeMap::new();
     for action in Action::ALL {
         for kind in ActorKind::ALL {
-            let mut cut = Cut::default();
+            let mut cut = Cut::new();
             for one in policies.iter().filter(|one| can_match(names, &one.policy, *action, kind)) {
+                cut.read(&one.policy);
                 cut.all.add(one.policy.clone()).map_err(|error| error.to_string())?;
                 if one.policy.effect() == CedarEffect::Permit {
                     cut.permits.add(one.policy.clone()).map_err(|error| error.to_string())?;
@@ -243,6 +270,13 @@ fn can_match(names: &Names, policy: &Policy, action: Action, kind: ActorKind) ->
         PrincipalConstraint::Is(of) | PrincipalConstraint::IsIn(of, _) => of == *names.actor_kind(kind),
     };
     by_action && by_kind
+}
+
+/// Whether a policy cannot depend on the number of approvals: its text has not the word, and it takes
+/// the context apart by dots only. Wrong in the careful direction: such a policy is asked once more.
+fn ignores_approvals(one: &Checked) -> bool {
+    let text = one.policy.to_string();
+    !text.contains("approvals") && takes_facts_by_dots(&text)
 }
 
 fn digest(policies: &[Checked]) -> String {
@@ -278,7 +312,7 @@ mod tests {
     fn a_cut_decides_as_the_whole_set() {
         let engine = Engine::builtin().unwrap();
         let cases = Cases::parse(include_str!("../tests/cases.toml"), &Settings::default()).unwrap();
-        let mut whole = Cut::default();
+        let mut whole = Cut::new();
         for policy in engine.cuts.values().flat_map(|cut| cut.all.policies()) {
             if whole.all.policy(policy.id()).is_none() {
                 whole.all.add(policy.clone()).unwrap();
@@ -291,7 +325,8 @@ mod tests {
                     let facts = Facts { action: *action, actor, subject: Subject::System, ..case.facts.clone() };
                     let computed = facts.compute(&case.settings);
                     let cut = engine.ask(&facts, &case.settings, &computed);
-                    let all = engine.ask_of(&facts, &case.settings, &computed, |_| &whole.all);
+                    let all = engine
+                        .answer(&question(&engine.names, &facts, &case.settings, &computed, None), |_| &whole.all);
                     assert_eq!((cut.allowed, cut.by), (all.allowed, all.by), "{} {action}", case.name);
                     assert!(cut.errors.is_empty() && all.errors.is_empty());
                 }

@@ -1,6 +1,6 @@
 //! Facts as Cedar sees them: who, what, on what, and the context that `schema.cedarschema` describes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression as Expression,
@@ -11,6 +11,8 @@ use mendwright_core::policy::{Action, Actor, Category, Computed, Facts, Settings
 
 /// A question ready to be asked.
 pub(crate) struct Question {
+    /// Which policies can matter for it.
+    pub(crate) of: (Action, ActorKind),
     pub(crate) request: Request,
     pub(crate) entities: Entities,
 }
@@ -135,26 +137,30 @@ impl ActorKind {
     }
 }
 
-/// The question that these facts ask.
+/// The question that these facts ask, of policies in whose texts only `words` stand.
 pub(crate) fn question(
     names: &Names,
     facts: &Facts,
     settings: &Settings,
     computed: &Computed,
+    words: Option<&BTreeSet<String>>,
 ) -> Result<Question, String> {
     let (actor, subject) = (names.actor(&facts.actor), names.subject(facts));
     let (principal, resource) = (actor.uid(), subject.uid());
-    let pairs = if facts.action.is_about_a_run() {
+    let mut pairs = if facts.action.is_about_a_run() {
         of_a_run(names, facts, settings, computed)
     } else {
         around(facts, computed)
     };
+    if let Some(words) = words {
+        pairs.retain(|(fact, _)| words.contains(fact));
+    }
     let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
     // Without the schema: the context's shape is this file's, and a test asks every action with it.
     let request = Request::new(principal, names.action(facts.action), resource, context, None)
         .map_err(|error| error.to_string())?;
     let entities = Entities::from_entities([actor, subject], None).map_err(|error| error.to_string())?;
-    Ok(Question { request, entities })
+    Ok(Question { of: (facts.action, ActorKind::of(&facts.actor)), request, entities })
 }
 
 type Pairs = Vec<(String, Expression)>;
@@ -276,7 +282,7 @@ mod tests {
                 let module = Some("billing".to_owned());
                 let facts = Facts { action, subject, module, ..case.facts.clone() };
                 let computed = facts.compute(&case.settings);
-                let asked = question(&names, &facts, &case.settings, &computed).unwrap();
+                let asked = question(&names, &facts, &case.settings, &computed, None).unwrap();
                 let (request, entities) = (asked.request, asked.entities);
                 let checked = Request::new(
                     request.principal().unwrap().clone(),

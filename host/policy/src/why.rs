@@ -13,67 +13,82 @@ const EVERYBODY: u32 = 1_000_000;
 /// How many approvals are tried, to say how few are enough.
 const APPROVALS_TRIED_MAX: u32 = 16;
 
-/// Whether the word of people, and nothing else, would make a yes of it; and whose.
-pub(crate) fn people(engine: &Engine, facts: &Facts, settings: &Settings, computed: &Computed) -> Option<Vec<Missing>> {
-    if facts.action != Action::Apply {
-        return None;
-    }
-    if let Some(more) = approvals_enough(engine, facts, settings, computed) {
-        return Some(vec![approvals(facts, settings, more)]);
-    }
-    // With the plan in hand nobody applies yet: what a machine may never apply, a person may.
-    if facts.stage != Stage::WithPlan || facts.actor.is_person() || computed.level != Level::Assisted {
-        return None;
-    }
-    let roles = [OPERATOR.to_owned()].into();
-    let person = Facts { actor: Actor::Person { name: String::new(), roles }, ..facts.clone() };
-    let mut missing = Vec::new();
-    if !engine.ask(&person, settings, computed).allowed {
-        let more = approvals_enough(engine, &person, settings, computed)?;
-        missing.push(approvals(facts, settings, more));
-    }
-    missing.push(by_person(facts));
-    Some(missing)
+/// A question that was answered with no.
+pub(crate) struct Asking<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) facts: &'a Facts,
+    pub(crate) settings: &'a Settings,
+    pub(crate) computed: &'a Computed,
 }
 
-/// How many approvals more it takes, if any number is enough. The settings do not say: a policy of the
-/// operator's may ask for more, and a broken glass for fewer.
-fn approvals_enough(engine: &Engine, facts: &Facts, settings: &Settings, computed: &Computed) -> Option<u32> {
-    let have = computed.approvals;
-    let with = |approvals| engine.ask(facts, settings, &Computed { approvals, ..computed.clone() }).allowed;
-    if !with(EVERYBODY) {
-        return None;
+impl Asking<'_> {
+    /// Whether the word of people, and nothing else, would make a yes of it; and whose.
+    pub(crate) fn people(&self, verdict: &Verdict) -> Option<Vec<Missing>> {
+        let Self { engine, facts, settings, computed } = self;
+        if facts.action != Action::Apply || !verdict.errors.is_empty() {
+            return None;
+        }
+        // A forbid that does not look at approvals forbids however many there are.
+        let helps = !verdict.by.iter().any(|id| engine.ignores_approvals(id));
+        if let Some(more) = helps.then(|| self.approvals_enough(facts)).flatten() {
+            return Some(vec![approvals(facts, settings, more)]);
+        }
+        // With the plan in hand nobody applies yet: what a machine may never apply, a person may.
+        if facts.stage != Stage::WithPlan || facts.actor.is_person() || computed.level != Level::Assisted {
+            return None;
+        }
+        let roles = [OPERATOR.to_owned()].into();
+        let person = Facts { actor: Actor::Person { name: String::new(), roles }, ..(*facts).clone() };
+        let mut missing = Vec::new();
+        if !engine.ask(&person, settings, computed).allowed {
+            missing.push(approvals(facts, settings, self.approvals_enough(&person)?));
+        }
+        missing.push(by_person(facts));
+        Some(missing)
     }
-    let tried = have.saturating_add(1)..=have.max(computed.approvals_needed).saturating_add(APPROVALS_TRIED_MAX);
-    tried.into_iter().find(|n| with(*n)).map(|n| n.saturating_sub(have))
-}
 
-/// What is missing for a no.
-pub(crate) fn missing(
-    engine: &Engine,
-    facts: &Facts,
-    settings: &Settings,
-    computed: &Computed,
-    verdict: &Verdict,
-) -> Vec<Missing> {
-    let unevaluable = verdict
-        .errors
-        .iter()
-        .map(|one| Missing::Unevaluable { unevaluable: one.policy.clone(), error: one.error.clone() });
-    let mut missing: Vec<Missing> = unevaluable.collect();
-    for id in verdict.by.iter().filter(|id| !verdict.errors.iter().any(|one| one.policy == **id)) {
-        let explained = of_policy(id, facts, settings, computed);
-        missing.push(explained.unwrap_or_else(|| {
-            let says = engine.about().get(id).map(|about| about.says.clone()).unwrap_or_default();
-            Missing::Policy { policy: id.clone(), says }
-        }));
+    /// How many approvals more it takes, if any number is enough. The settings do not say: a policy of
+    /// the operator's may ask for more, and a broken glass for fewer.
+    fn approvals_enough(&self, facts: &Facts) -> Option<u32> {
+        let have = self.computed.approvals;
+        let with = |approvals| {
+            let computed = Computed { approvals, ..self.computed.clone() };
+            self.engine.ask(facts, self.settings, &computed).allowed
+        };
+        let next = have.saturating_add(1);
+        if with(next) {
+            return Some(1);
+        }
+        if !with(EVERYBODY) {
+            return None;
+        }
+        let last = have.max(self.computed.approvals_needed).saturating_add(APPROVALS_TRIED_MAX);
+        (next..=last).find(|n| with(*n)).map(|n| n.saturating_sub(have))
     }
-    if verdict.errors.is_empty() && !engine.permits(facts, settings, computed) {
-        missing.push(unpermitted(facts, settings, computed));
+
+    /// What is missing for a no; `permitted` says whether anything would permit it, were nothing
+    /// forbidden.
+    pub(crate) fn missing(&self, verdict: &Verdict, permitted: bool) -> Vec<Missing> {
+        let Self { engine, facts, settings, computed } = self;
+        let mut missing: Vec<Missing> = verdict
+            .errors
+            .iter()
+            .map(|one| Missing::Unevaluable { unevaluable: one.policy.clone(), error: one.error.clone() })
+            .collect();
+        for id in verdict.by.iter().filter(|id| !verdict.errors.iter().any(|one| one.policy == **id)) {
+            let explained = of_policy(id, facts, settings, computed);
+            missing.push(explained.unwrap_or_else(|| {
+                let says = engine.about().get(id).map(|about| about.says.clone()).unwrap_or_default();
+                Missing::Policy { policy: id.clone(), says }
+            }));
+        }
+        if verdict.errors.is_empty() && !permitted {
+            missing.push(unpermitted(facts, settings, computed));
+        }
+        missing.sort();
+        missing.dedup();
+        missing
     }
-    missing.sort();
-    missing.dedup();
-    missing
 }
 
 /// The role whose holders apply by hand, in the default policies.
