@@ -118,7 +118,7 @@ fn of_builtin(id: &str, facts: &Facts, computed: &Computed) -> Option<Lacks> {
     let plan = facts.plan.as_ref();
     Some(Lacks::This(match id {
         "level-3-needs-people" | "safe-mode-needs-people" => return Some(Lacks::Approvals),
-        "kill-switch" => Missing::KillSwitch { kill_switch: "thrown".to_owned() },
+        "kill-switch" | "kill-switch-undo" => Missing::KillSwitch { kill_switch: "thrown".to_owned() },
         "safe-mode" | "safe-mode-undo" => Missing::SafeMode { safe_mode: facts.safe_mode.clone() },
         "level-3-by-people" | "people-approve" | "people-release" => by_person(facts),
         "level-2-needs-rehearsal" => Missing::Rehearsal { rehearsal: rehearsal(plan.map(|plan| plan.rehearsal)) },
@@ -198,7 +198,7 @@ fn unpermitted(facts: &Facts, settings: &Settings, computed: &Computed) -> Missi
             Missing::Role { role_of: role(&["admin"]), actor }
         }
         (Actor::Person { .. }, Action::Switch) => Missing::Role { role_of: role(&["admin", OPERATOR]), actor },
-        (Actor::Person { .. }, Action::Read) => Missing::Role { role_of: role(&["reader", OPERATOR]), actor },
+        (Actor::Person { .. }, Action::Read) => Missing::Role { role_of: role(&["viewer", OPERATOR]), actor },
         (Actor::Machine { .. }, Action::Apply)
             if computed.level != Level::Assisted && computed.trust != Trust::Auto =>
         {

@@ -66,7 +66,7 @@ impl Default for Settings {
         Self {
             approvals_level_3: 1,
             approver_role: "approver".into(),
-            break_glass_role: "break-glass".into(),
+            break_glass_role: "breaker".into(),
             whitelist: BTreeSet::new(),
             auto_heal: BTreeSet::new(),
             severity_max: Severity::Warning,

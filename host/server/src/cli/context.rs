@@ -13,9 +13,6 @@ use crate::engine::{Host, open_store};
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
-/// Variables that hold who typed; the first that is set counts.
-const USER_VARIABLES: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
-
 /// What a command works with.
 pub(super) struct Context {
     pub(super) global: Global,
@@ -45,7 +42,12 @@ impl Context {
 
     /// Everything that runs need. What a dead process left half done is finished first.
     pub(super) async fn host(&self) -> Result<Host, Problem> {
-        Host::open(self.config()?, self.env.clone()).await
+        let host = Host::open(self.config()?, self.env.clone()).await?;
+        for key in host.demo_keys() {
+            let line = format!("A demo: {} can approve with the key {}\n", key.person, key.path.display());
+            self.out.stderr(&line);
+        }
+        Ok(host)
     }
 
     /// The control store alone, for commands that only look.
@@ -60,8 +62,7 @@ impl Context {
 
     /// Who types: `person:alice`.
     pub(super) fn person(&self) -> String {
-        let name = USER_VARIABLES.iter().find_map(|name| self.env.get(name));
-        format!("person:{}", name.as_deref().unwrap_or("unknown"))
+        format!("person:{}", self.env.typist().as_deref().unwrap_or("unknown"))
     }
 
     /// From here on a target may be committing.

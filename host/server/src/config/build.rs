@@ -14,7 +14,7 @@ use mendwright_core::code::Code;
 
 use crate::config::check::Checker;
 use crate::config::model::{Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants};
-use crate::config::wire;
+use crate::config::{authority, wire};
 
 /// The configuration, if all of it is there. What is not, the checker has reported or reports now.
 pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, base: &Path) -> Option<Config> {
@@ -34,6 +34,8 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
         grants.push(grant(checker, name, wire?)?);
     }
     let tenants = file.tenants.unwrap_or_default();
+    let policy = authority::policy(checker, file.policy, base);
+    let people = authority::people(checker, file.people);
     Some(Config {
         path: path.to_owned(),
         version: file.version?,
@@ -45,6 +47,8 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
         resources,
         grants,
         limits,
+        policy,
+        people,
     })
 }
 

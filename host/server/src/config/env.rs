@@ -17,6 +17,9 @@ pub const VARIABLE: &str = "MENDWRIGHT_CONFIG";
 /// What looks a variable up.
 type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
+/// Variables that hold who typed; the first that is set counts.
+const USER_VARIABLES: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
+
 /// Environment variables, as a parameter.
 #[derive(Clone)]
 pub struct Env(Arc<Lookup>);
@@ -41,6 +44,14 @@ impl Env {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
+    }
+}
+
+impl Env {
+    /// Who types, as the system says.
+    #[must_use]
+    pub fn typist(&self) -> Option<String> {
+        USER_VARIABLES.iter().find_map(|name| self.get(name))
     }
 }
 

@@ -8,6 +8,7 @@
 //! is looked up only by the command that needs it; a tenant, key or derived column is never granted
 //! for writing.
 
+mod authority;
 mod build;
 mod check;
 pub mod env;

@@ -9,6 +9,8 @@ use mendwright_core::authority::Grant;
 use mendwright_core::binding::Resource;
 use mendwright_core::budget::Budget;
 use mendwright_core::code::Code;
+use mendwright_core::plan::Digest;
+use mendwright_core::policy::Settings;
 
 use crate::config::env::Env;
 use crate::config::url::{Engine, Location, Url};
@@ -39,6 +41,26 @@ pub struct Config {
     pub grants: Vec<GrantConfig>,
     /// Caps on every job's own budget.
     pub limits: Budget,
+    /// What may happen by itself, and what takes people.
+    pub policy: Policy,
+    /// Who is who.
+    pub people: People,
+}
+
+/// What may happen by itself, and what takes people.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The operator's own policies, beside those that are built in.
+    pub directory: Option<PathBuf>,
+    /// The numbers that policies compare with.
+    pub settings: Settings,
+}
+
+/// Who is who.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    /// The digest of the registry's first version: everything after it is signed by people of the one before.
+    pub root: Option<Digest>,
 }
 
 /// Our own store.

@@ -40,6 +40,10 @@ pub(super) struct File {
     pub(super) grant: Option<BTreeMap<String, Option<Grant>>>,
     /// Caps on every job's own budget.
     pub(super) limits: Option<Limits>,
+    /// What may happen by itself, and what takes people.
+    pub(super) policy: Option<super::authority::Policy>,
+    /// Who is who.
+    pub(super) people: Option<super::authority::People>,
 }
 
 /// Mendwright's own store.

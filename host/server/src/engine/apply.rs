@@ -85,11 +85,7 @@ impl Host {
         let plan = self.may_apply(&run, digest_prefix).await?;
         let origin = self.hold_origin(&run).await?;
         let applying = async {
-            let step = Step::new(State::Planned, Event::ApplyStarted, time::now_us())
-                .attempt(run.attempt)
-                .by(by)
-                .note("confirmed");
-            self.store.step(number, step).await.map_err(problem::store)?;
+            self.begin_apply(&run, &plan, by).await?;
             let run = self.store.run(number).await.map_err(problem::store)?;
             let mut left = Vec::new();
             let outcome = Box::pin(self.apply_run(&run, &plan, &mut left)).await;
@@ -119,6 +115,7 @@ impl Host {
             Err(ended) => ended,
         };
         let Some(event) = event else { return Ok((0, drift, Some(problem))) };
+        let event = abandoned(event, plan);
         let now_us = time::now_us();
         let mut step = Step::new(State::Applying, event, now_us)
             .attempt(run.attempt)
@@ -153,14 +150,14 @@ impl Host {
             )
             .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
         }
-        if run.state != State::Planned {
+        if !matches!(run.state, State::Planned | State::AwaitingApproval | State::Approved) {
             let state = run.state;
             return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
                 .next(format!("mendwright run show {number}"), "how it came to that"));
         }
         let again = format!("mendwright run plan --again {number}");
         if run.expires_at_us.is_some_and(|at| at < time::now_us()) {
-            let step = Step::new(State::Planned, Event::PlanExpired, time::now_us()).attempt(run.attempt);
+            let step = Step::new(run.state, Event::PlanExpired, time::now_us()).attempt(run.attempt);
             self.store.step(run.number, step).await.map_err(problem::store)?;
             return Err(Problem::new(Code::PlanExpired, format!("the plan of #{number} is too old to be applied"))
                 .next(again, "a new plan on today's data"));
@@ -317,6 +314,14 @@ impl Host {
         self.store.step(run.number, step).await.map_err(problem::store)?;
         self.store.run(run.number).await.map_err(problem::store)
     }
+}
+
+/// A plan that people approved stays approved where its apply did not begin to write.
+pub(super) fn abandoned(event: Event, plan: &StoredPlan) -> Event {
+    if event == Event::ApplyAbandoned && plan.header.outcome.approvals_needed > 0 {
+        return Event::ApprovedApplyAbandoned;
+    }
+    event
 }
 
 /// Whether what a person said is the beginning of the digest.

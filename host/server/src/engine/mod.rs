@@ -7,6 +7,7 @@
 //! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
+//!   `policy`: whether they may be, and the word of people;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone;
 //! - `held`: working on a run that is leased to this process; `work`: what a worker does;
@@ -22,6 +23,7 @@ mod held;
 mod job;
 mod only;
 mod plan;
+mod policy;
 pub(crate) mod problem;
 mod record;
 mod recover;
@@ -48,6 +50,7 @@ use mendwright_core::code::Code;
 pub use apply::Applied;
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
+pub use policy::{Answer, Ballot, DEMO, DemoKey, Voted, Why};
 pub use targets::{target, targets};
 pub use time::rfc3339;
 pub use undo::{Undone, VerifiedRun};
@@ -62,6 +65,8 @@ pub struct Host {
     store: Store,
     sandbox: Sandbox,
     journal_key: MacKey,
+    authority: policy::Authority,
+    demo_keys: Vec<DemoKey>,
 }
 
 impl Host {
@@ -85,7 +90,10 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
-        let host = Self { config, env, store, sandbox, journal_key };
+        let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
+        let typist = env.typist();
+        let mut host = Self { config, env, store, sandbox, journal_key, authority, demo_keys: Vec::new() };
+        host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
         host.recover_all().await?;
         Ok(host)
     }
@@ -94,6 +102,12 @@ impl Host {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The keys that this host made for a demo just now, so that one person can try what takes two.
+    #[must_use]
+    pub fn demo_keys(&self) -> &[DemoKey] {
+        &self.demo_keys
     }
 
     /// The control store.

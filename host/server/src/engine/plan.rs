@@ -122,7 +122,7 @@ impl Host {
     pub(super) async fn end_planning(&self, run: &RunRecord, stopped: Stopped) -> Problem {
         let Stopped { problem, log } = stopped;
         let code = problem.code;
-        let event = if matches!(code, Code::GrantMissing | Code::TenantExcluded) {
+        let event = if is_denied(code) {
             Event::PolicyDenied
         } else if matches!(code, Code::JobFailed | Code::JobTrapped) {
             Event::ExecutionFailed
@@ -153,6 +153,7 @@ impl Host {
         request: &PlanRequest,
         slot: Option<&Slot>,
     ) -> Result<(), Stopped> {
+        self.may_plan(run, &manifest).await?;
         let ready = self.ready(manifest, &run.tenant).await?;
         let mut execution = self.compute(&ready, run, Export::DryRun, request.progress.clone(), slot).await?;
         let log = execution.log.clone();
@@ -187,6 +188,7 @@ impl Host {
             now_us,
         };
         self.store.save_plan(run.number, new, binder.changes()).await.map_err(problem::store)?;
+        self.decide_plan(run, &ready.manifest).await?;
         Ok(())
     }
 
@@ -230,7 +232,7 @@ impl Host {
             frozen: Frozen { now_us: run.frozen_now_us.to_string(), seed: run.frozen_seed.clone() },
             bindings,
             targets: computed.targets.clone(),
-            outcome: Outcome { level, approvals_needed: u32::from(level == Level::Assisted) },
+            outcome: Outcome { level, approvals_needed: self.approvals_needed(level) },
             independent: ready.manifest.apply.changes == Changes::Independent,
             only,
             compensates: execution.compensates.clone(),
@@ -253,6 +255,20 @@ impl Host {
         let keep = database.and_then(|name| self.config.databases.get(&name)).map(|db| db.journal.keep);
         Ok(keep.map_or(0, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX)))
     }
+}
+
+/// Policy, or the lack of a grant, said no before anything ran.
+const fn is_denied(code: Code) -> bool {
+    matches!(
+        code,
+        Code::GrantMissing
+            | Code::TenantExcluded
+            | Code::PolicyDenied
+            | Code::SafeMode
+            | Code::KillSwitch
+            | Code::Cooldown
+            | Code::ApprovalsMissing
+    )
 }
 
 fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {

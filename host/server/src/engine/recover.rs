@@ -88,6 +88,13 @@ impl Host {
                 self.verify_and_settle(&run).await.map(drop)
             }
             Finding::Happened(event) => {
+                let event = match event {
+                    Event::ApplyAbandoned => {
+                        let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
+                        super::apply::abandoned(event, &plan)
+                    }
+                    other => other,
+                };
                 let mut step = Step::new(run.state, event, time::now_us()).attempt(run.attempt).note(note);
                 if event == Event::ExecutionFailed {
                     step = step.outcome(Code::Internal, "the process that planned it ended before it was done");

@@ -18,3 +18,8 @@ pub(super) fn since_ms(start_us: i64) -> u64 {
 pub fn rfc3339(us: i64) -> String {
     Timestamp::from_microsecond(us).map(|t| format!("{t:.6}")).unwrap_or_default()
 }
+
+/// A time as [`rfc3339`] writes it, in microseconds since 1970-01-01 UTC.
+pub(crate) fn parse_rfc3339_us(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(|at| at.as_microsecond())
+}

@@ -142,6 +142,7 @@ impl Host {
             ));
         }
         confirm(&preview.digest, digest_prefix)?;
+        self.may_roll_back(&run, by).await?;
         let step =
             Step::new(run.state, Event::RollbackStarted, time::now_us()).attempt(run.attempt).by(by).note("confirmed");
         self.store.step(number, step).await.map_err(problem::store)?;

@@ -1,0 +1,168 @@
+//! The three times at which policy is asked about a run: before its dry run, with the plan in hand, and in
+//! the transaction that commits *applying*.
+
+use mendwright_catalog::manifest::Manifest;
+use mendwright_core::code::Code;
+use mendwright_core::people::Registry;
+use mendwright_core::policy::{Action, Decision, Effect, Facts, Stage};
+use mendwright_core::run::{Event, State};
+use mendwright_store::{Decision as StoredDecision, Known, RunRecord, Step, StoredPlan, Surroundings, Verdict};
+
+use super::super::{Host, time};
+use super::facts::{About, Count, Question, stands};
+use super::stored;
+use crate::view::problem::Problem;
+
+/// An answer, and everything that it stands on.
+pub(super) struct Judged {
+    pub(super) decision: Decision,
+    pub(super) facts: Facts,
+    pub(super) count: Count,
+}
+
+impl Judged {
+    /// As the store keeps it.
+    pub(super) fn kept(&self) -> Result<StoredDecision, Problem> {
+        let json = |error: serde_json::Error| Problem::new(Code::Internal, error.to_string());
+        Ok(StoredDecision {
+            stage: self.facts.stage.word().to_owned(),
+            effect: self.decision.effect.word().to_owned(),
+            decision: serde_json::to_string(&self.decision).map_err(json)?,
+            facts: serde_json::to_string(&self.facts).map_err(json)?,
+        })
+    }
+}
+
+impl Host {
+    /// Asks about a run with everything that is known of it.
+    pub(super) fn judge(
+        &self,
+        question: Question<'_>,
+        about: About<'_>,
+        votes: &[mendwright_store::StoredVote],
+        around: &Surroundings,
+    ) -> Result<Judged, Problem> {
+        let chain = self.authority.chain(&around.people)?;
+        let registry: Option<&Registry> = chain.as_ref().map(|chain| chain.in_force(around.now_us));
+        let count = self.authority.count(registry, about.run, about.plan, votes, around.now_us);
+        let facts =
+            self.authority.facts(&self.config, question, about, registry, around, count.approvals.clone());
+        let settings = self.authority.settings(about.run, around);
+        let decision = self.authority.policies.now().engine.decide(&facts, &settings);
+        Ok(Judged { decision, facts, count })
+    }
+
+    /// Before the dry run: whether there may be one at all.
+    pub(in crate::engine) async fn may_plan(&self, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
+        let question = Question {
+            stage: Stage::BeforePlanning,
+            action: Action::Preview,
+            by: &run.requested_by,
+            break_glass: None,
+        };
+        let judge = |known: &Known| {
+            off(known, run, manifest)?;
+            let about = About { run: &known.run, manifest, plan: None };
+            let judged = self.judge(question, about, &[], &known.around)?;
+            let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
+            Ok::<_, Problem>((verdict, judged.decision))
+        };
+        let decision = self.store.decide(run.number, None, judge).await.map_err(stored)??;
+        if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
+    }
+
+    /// With the plan in hand: whether it waits for people. A plan that policy does not let run yet stays
+    /// *planned*; what is missing is shown, and asked again at its apply.
+    pub(in crate::engine) async fn decide_plan(&self, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
+        let found = self.store.run(run.number).await.map_err(stored)?;
+        if found.state != State::Planned {
+            return Ok(());
+        }
+        let plan = self.store.load_plan(run.number).await.map_err(stored)?;
+        let question =
+            Question { stage: Stage::WithPlan, action: Action::Apply, by: &run.requested_by, break_glass: None };
+        let judge = |known: &Known| {
+            let about = About { run: &known.run, manifest, plan: Some(&plan) };
+            let judged = self.judge(question, about, &known.votes, &known.around)?;
+            let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
+            if judged.decision.effect == Effect::NeedsApproval {
+                verdict.steps.push(Step::new(State::Planned, Event::ApprovalsAsked, time::now_us()));
+            }
+            Ok::<_, Problem>((verdict, ()))
+        };
+        self.store.decide(run.number, None, judge).await.map_err(stored)?
+    }
+
+    /// Commits *applying*, if policy says yes in that very transaction.
+    pub(in crate::engine) async fn begin_apply(
+        &self,
+        run: &RunRecord,
+        plan: &StoredPlan,
+        by: &str,
+    ) -> Result<(), Problem> {
+        let manifest = self.manifest(&run.job_name)?;
+        let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: None };
+        let judge = |known: &Known| {
+            off(known, run, &manifest)?;
+            let about = About { run: &known.run, manifest: &manifest, plan: Some(plan) };
+            let judged = self.judge(question, about, &known.votes, &known.around)?;
+            let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
+            let state = known.run.state;
+            if judged.decision.allows() {
+                let started = Step::new(state, Event::ApplyStarted, time::now_us());
+                verdict.steps.push(started.attempt(run.attempt).by(by).note("confirmed"));
+            } else if state == State::Approved && !judged.count.tally.enough {
+                // An approval ran out, or its key was revoked.
+                verdict.steps.push(Step::new(state, Event::ApprovalsLost, time::now_us()));
+            } else if state == State::Planned && judged.decision.effect == Effect::NeedsApproval {
+                verdict.steps.push(Step::new(state, Event::ApprovalsAsked, time::now_us()));
+            }
+            Ok::<_, Problem>((verdict, judged.decision))
+        };
+        let decision = self.store.decide(run.number, None, judge).await.map_err(stored)??;
+        if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
+    }
+
+    /// Whether `by` may undo a run.
+    pub(in crate::engine) async fn may_roll_back(&self, run: &RunRecord, by: &str) -> Result<(), Problem> {
+        // A job that is gone cannot say what it was about; its undo needs it least of all.
+        let Ok(manifest) = self.manifest(&run.job_name) else { return Ok(()) };
+        let plan = self.store.load_plan(run.number).await.map_err(stored)?;
+        let question = Question { stage: Stage::AtApply, action: Action::Rollback, by, break_glass: None };
+        let judge = |known: &Known| {
+            let about = About { run: &known.run, manifest: &manifest, plan: Some(&plan) };
+            let judged = self.judge(question, about, &known.votes, &known.around)?;
+            let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
+            Ok::<_, Problem>((verdict, judged.decision))
+        };
+        let decision = self.store.decide(run.number, None, judge).await.map_err(stored)??;
+        if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
+    }
+}
+
+/// A job that somebody switched off is neither planned nor applied.
+fn off(known: &Known, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
+    let standing = stands(&known.around.switches.thrown, run, manifest, &[], known.around.now_us);
+    let Some(switch) = standing.job_off else { return Ok(()) };
+    let message = format!("{} was switched off by {}: {}", run.job_name, switch.by, switch.reason);
+    Err(Problem::new(Code::PolicyDenied, message).next("mendwright switch list", "how all switches stand"))
+}
+
+/// A no, in words: what is missing, and who said so.
+pub(super) fn no(decision: &Decision, run: &RunRecord) -> Problem {
+    let number = run.number.get();
+    let missing: Vec<String> = decision.missing.iter().map(ToString::to_string).collect();
+    let missing = if missing.is_empty() { "no policy allows it".to_owned() } else { missing.join("; ") };
+    let code = decision.code().unwrap_or(Code::PolicyDenied);
+    let problem = Problem::new(code, format!("#{number} may not go on: {missing}"))
+        .detail(format!("said by {}", decision.by.join(", ")));
+    match decision.effect {
+        Effect::NeedsApproval => problem.next(
+            format!("mendwright run approve {number}"),
+            "for somebody who may: from their own machine, with their own key",
+        ),
+        Effect::Allow | Effect::Deny => {
+            problem.next(format!("mendwright policy why {number}"), "every answer about it, with what it stood on")
+        }
+    }
+}
