@@ -163,6 +163,7 @@ codes! {
     CompensationMasked = "ERR_COMPENSATION_MASKED", Security, "A row that the run changed is named by a sensitive column, which no component is told.";
     TargetDiverged = "ERR_TARGET_DIVERGED", Data, "The target lacks a write that the control store knows to be committed.";
     FenceLost = "ERR_FENCE_LOST", Security, "Another host took the run over.";
+    Halted = "ERR_HALTED", Security, "A switch stops every apply, or the host could not see whether one was thrown.";
     // our own store
     StoreUnavailable = "ERR_STORE_UNAVAILABLE", Integration, "The control store cannot be opened or written.";
     StoreCorrupt = "ERR_STORE_CORRUPT", Data, "The control store holds something that cannot be.";

@@ -14,7 +14,7 @@ use mendwright_core::plan::Digest;
 use mendwright_core::port::{RowChange, Tables as _};
 use mendwright_core::value::Value;
 use mendwright_gateway::repair::{Context, MacKey};
-use mendwright_gateway::{Computed, Engine, Session};
+use mendwright_gateway::{Computed, Engine, Gate, Session};
 
 use super::database::{Database, series};
 use super::unlimited;
@@ -112,7 +112,9 @@ impl Accounts {
             resources: &self.resources,
             tenant: "acme",
             run: &run,
+            attempt: 1,
             key: &key,
+            gate: &Gate::open(),
             now_us: 1,
         };
         Ok(computed.apply(context, Digest::of(run.as_bytes())).await?.changes)

@@ -31,7 +31,7 @@ mod words;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mendwright_gateway::Target;
+use mendwright_gateway::{Gate, Target};
 use mendwright_gateway::repair::{Context, MacKey};
 use mendwright_sandbox::{CacheConfig, Sandbox};
 use mendwright_store::{HostKey, KeyUse, RunRecord, Store};
@@ -59,6 +59,8 @@ pub struct Host {
     store: Store,
     sandbox: Sandbox,
     journal_key: MacKey,
+    /// Nobody throws a switch while the command line is the only host.
+    gate: Gate,
 }
 
 impl Host {
@@ -88,7 +90,7 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
-        let host = Self { config, env, store, sandbox, journal_key };
+        let host = Self { config, env, store, sandbox, journal_key, gate: Gate::open() };
         host.recover_all().await?;
         Ok(host)
     }
@@ -125,7 +127,9 @@ impl Host {
             resources: &self.config.resources,
             tenant: &run.tenant,
             run: id,
+            attempt: run.attempt,
             key: &self.journal_key,
+            gate: &self.gate,
             now_us: time::now_us(),
         }
     }

@@ -67,18 +67,23 @@ impl Host {
     }
 
     async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
+        if !run.state.is_in_flight() {
+            return Ok(());
+        }
+        // First of all: with this number the target is told that the former attempt is over, and only then
+        // asked what came of it.
+        let attempt =
+            self.store.take_over(run.number, run.state, run.attempt, time::now_us()).await.map_err(problem::store)?;
+        let run = self.store.run(run.number).await.map_err(problem::store)?;
         let (held, prefix) = if matches!(run.state, State::Applying | State::Verifying) {
-            self.held_of_plan(run).await?
+            self.held_of_plan(&run).await?
         } else if run.state == State::RollingBack {
-            (self.held_of_undo(run).await?, Prefix::default())
+            (self.held_of_undo(&run).await?, Prefix::default())
         } else {
             (Held::Nothing, Prefix::default())
         };
         let was_applied = run.applied_at_us.is_some();
-        let Some(finding) = decide(run.state, was_applied, held, abandoned(run)) else { return Ok(()) };
-        let attempt =
-            self.store.take_over(run.number, run.state, run.attempt, time::now_us()).await.map_err(problem::store)?;
-        let run = self.store.run(run.number).await.map_err(problem::store)?;
+        let Some(finding) = decide(run.state, was_applied, held, abandoned(&run)) else { return Ok(()) };
         let note = "a process died here; the target's journal was asked";
         match finding {
             Finding::Happened(Event::FlushCommitted) => {

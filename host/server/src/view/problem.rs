@@ -182,6 +182,7 @@ impl Exit {
             | C::RehearsalFailed
             | C::JournalExpired
             | C::FenceLost
+            | C::Halted
             | C::StoreUnavailable
             | C::StoreCorrupt
             | C::StoreVersion

@@ -5,7 +5,7 @@
 //!
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written,
 //!   `rowwise`: on SQLite;
-//! - `fence`: one run at a time; `journal`: what was done, signed;
+//! - `fence`: one run at a time; `attempt`: and never a former attempt of it; `journal`: what was done, signed;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
 //! - `fingerprints`, `marks`: what must be left alone where triggers fire;
 //! - `look`: rows as they are now; `explain`: which are no longer as planned, for people;
@@ -14,6 +14,7 @@
 //!   `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
+pub(crate) mod attempt;
 mod explain;
 pub(crate) mod fence;
 mod fingerprints;
@@ -42,6 +43,7 @@ use super::connection::{Connection, RawRow, Role};
 use super::engine::Engine;
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
+use crate::gate::{Gate, Kind};
 use crate::target::Target;
 use fence::Fence;
 use fingerprints::Fingerprints;
@@ -58,9 +60,12 @@ pub(crate) struct Flush<'a> {
     pub(crate) target: &'a Target,
     pub(crate) tenant: &'a str,
     pub(crate) id: FlushId<'a>,
+    /// Which claim of the run the host has.
+    pub(crate) attempt: u64,
     /// The digest that was approved; used once.
     pub(crate) digest: Digest,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) gate: &'a Gate,
     pub(crate) groups: &'a [Group],
     pub(crate) reads: &'a [StableRead],
     /// Resources that the writes or reads rest on, as the plan bound them.
@@ -81,8 +86,11 @@ pub struct Flushed {
 
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
+    flush.gate.pass(flush.kind).await?;
     let mut connection = Connection::open(flush.target, Role::Write).await?;
-    fence::introduce(&mut connection, flush.id.run).await?;
+    attempt::introduce(&mut connection, flush.id.run, flush.attempt).await?;
+    let (gate, kind) = (flush.gate.clone(), flush.kind);
+    connection.end_when(move || gate.is_not_thrown(kind).is_err()).await?;
     let mut attempt = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
@@ -103,16 +111,22 @@ pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
 }
 
 async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed> {
-    super::install::safety(connection, flush.target).await?;
-    connection.limit_statements(flush.target.statement_timeout).await?;
-    let relations = relations(flush.groups);
-    crash_point!("before_fence");
-    let fence = Fence::take(connection, flush.target, flush.tenant, flush.id.run, relations).await?;
-    crash_point!("before_begin");
-    begin(connection, flush.tenant).await?;
-    match inside(connection, flush, &fence).await {
+    let mut fence = Fence::new(flush.tenant, flush.id.run, flush.attempt, relations(flush.groups));
+    let made = tokio::select! {
+        biased;
+        halted = flush.gate.thrown(flush.kind) => {
+            // In the middle of a statement, perhaps: on PostgreSQL it must not go on to hold its locks. What
+            // frees the fence is that its backend is gone.
+            if flush.target.engine == Engine::Postgres {
+                attempt::end_own_backend(flush.target, flush.id.run, flush.attempt).await;
+                return Err(halted);
+            }
+            Err(halted)
+        }
+        made = up_to_commit(connection, flush, &mut fence) => made,
+    };
+    match made {
         Ok(flushed) => {
-            crash_point!("before_commit");
             if let Err(error) = connection.batch("COMMIT").await {
                 return Err(after_commit_failed(connection, flush, error).await);
             }
@@ -125,9 +139,28 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
             if rolled_back.is_ok() && flush.target.engine == Engine::Postgres {
                 let _ = fence.release(connection, flush.target).await;
             }
-            Err(error)
+            // A statement that the gate ended says only that it was ended.
+            match (&error, flush.gate.is_not_thrown(flush.kind)) {
+                (Error::Unavailable { .. }, Err(halted)) => Err(halted),
+                _ => Err(error),
+            }
         }
     }
+}
+
+/// Everything before COMMIT; the gate is asked before the transaction begins, and last of all.
+async fn up_to_commit(connection: &mut Connection, flush: &Flush<'_>, fence: &mut Fence) -> Result<Flushed> {
+    super::install::safety(connection, flush.target).await?;
+    connection.limit_statements(flush.target.statement_timeout).await?;
+    crash_point!("before_fence");
+    fence.take(connection, flush.target).await?;
+    crash_point!("before_begin");
+    flush.gate.pass(flush.kind).await?;
+    begin(connection, flush.tenant).await?;
+    let flushed = inside(connection, flush, fence).await?;
+    crash_point!("before_commit");
+    flush.gate.pass(flush.kind).await?;
+    Ok(flushed)
 }
 
 /// A COMMIT that failed by a constraint changed nothing; one whose answer was lost may have.
@@ -162,8 +195,12 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
 }
 
 async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
-    fence.hold(connection, flush.target).await?;
+    let is_held = fence.hold(connection, flush.target).await?;
+    // Said first: a plan that is used stays so, whoever is in charge.
     journal::unused(connection, flush.target, flush.id, flush.digest).await?;
+    if !is_held {
+        return Err(attempt::lost());
+    }
     crash_point!("before_locks");
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
@@ -194,7 +231,7 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
         generation: flush.id.generation,
         batch: flush.id.batch,
         tenant: flush.tenant.to_owned(),
-        kind: flush.kind,
+        kind: flush.kind.word(),
         epoch: fence.epoch,
         committed_at_us: flush.now_us,
         changes: i64::try_from(changes).unwrap_or(i64::MAX),
