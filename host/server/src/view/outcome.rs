@@ -55,6 +55,9 @@ pub fn apply(look: Look, result: &ApplyResult) -> String {
         }
         State::Planning
         | State::Planned
+        | State::AwaitingApproval
+        | State::Approved
+        | State::Rejected
         | State::NothingToDo
         | State::Denied
         | State::Refused
@@ -223,6 +226,9 @@ pub fn rollback(look: Look, result: &RollbackResult) -> String {
         State::Succeeded => (format!("✓ #{} is applied again, after {took}.", result.number), Ink::Green),
         State::Planning
         | State::Planned
+        | State::AwaitingApproval
+        | State::Approved
+        | State::Rejected
         | State::NothingToDo
         | State::Denied
         | State::Refused

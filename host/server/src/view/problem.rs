@@ -67,15 +67,17 @@ impl Exit {
     #[must_use]
     pub const fn of_state(state: State) -> Self {
         match state {
+            State::AwaitingApproval => Self::WaitsForPeople,
             State::Planning
             | State::Planned
+            | State::Approved
             | State::NothingToDo
             | State::Applying
             | State::Verifying
             | State::Succeeded
             | State::RollingBack => Self::Done,
             // A plan that is too old is refused like one that was used.
-            State::Denied | State::Refused | State::Expired => Self::Denied,
+            State::Denied | State::Refused | State::Rejected | State::Expired => Self::Denied,
             State::Failed | State::Violated | State::Cancelled => Self::Failed,
             State::Drifted => Self::Drifted,
             State::RolledBack => Self::RolledBack,

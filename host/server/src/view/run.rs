@@ -131,13 +131,20 @@ pub fn run_show(look: Look, head: &RunHead) -> String {
     let mark = match head.state {
         State::Succeeded | State::NothingToDo => "✓",
         State::RolledBack => "↩",
-        State::Planning | State::Planned | State::Applying | State::Verifying | State::RollingBack => "●",
+        State::Planning
+        | State::Planned
+        | State::AwaitingApproval
+        | State::Approved
+        | State::Applying
+        | State::Verifying
+        | State::RollingBack => "●",
         State::Denied
         | State::Refused
         | State::Failed
         | State::Drifted
         | State::Violated
         | State::Expired
+        | State::Rejected
         | State::Cancelled
         | State::Stuck
         | State::Diverged => "✗",
@@ -208,11 +215,13 @@ pub(super) const fn ink(state: State) -> Ink {
         State::Succeeded | State::NothingToDo => Ink::Green,
         State::Planning
         | State::Planned
+        | State::AwaitingApproval
+        | State::Approved
         | State::Applying
         | State::Verifying
         | State::RollingBack
         | State::RolledBack => Ink::Yellow,
-        State::Expired | State::Cancelled => Ink::Dim,
+        State::Expired | State::Rejected | State::Cancelled => Ink::Dim,
         State::Denied
         | State::Refused
         | State::Failed

@@ -82,10 +82,14 @@ pub(super) const fn words(event: Event) -> &'static str {
         Event::PolicyDenied => "denied",
         Event::GatewayRefused => "refused",
         Event::ExecutionFailed => "failed",
+        Event::ApprovalsAsked => "approvals asked",
+        Event::ApprovalsGiven => "approved",
+        Event::ApprovalsLost => "no longer approved",
+        Event::PersonRejected => "rejected",
         Event::PlanExpired => "expired",
         Event::PersonCancelled => "cancelled",
         Event::ApplyStarted => "apply started",
-        Event::ApplyAbandoned => "apply ended before it began to write",
+        Event::ApplyAbandoned | Event::ApprovedApplyAbandoned => "apply ended before it began to write",
         Event::DriftFound => "drifted",
         Event::ConstraintViolated => "violates a constraint",
         Event::FlushCommitted => "committed",
@@ -114,7 +118,7 @@ pub(super) fn next(run: &RunRecord, now_us: i64) -> Vec<Next> {
     let can_undo = run.undo_until_us.is_some_and(|until| now_us < until);
     match run.state {
         State::Planned if run.expires_at_us.is_some_and(|at| at < now_us) => vec![again],
-        State::Planned | State::NothingToDo => Vec::new(),
+        State::Planned | State::AwaitingApproval | State::Approved | State::NothingToDo => Vec::new(),
         State::Planning | State::Applying | State::Verifying | State::RollingBack => {
             vec![Next::new(format!("mendwright run verify {number}"), "asks the target how it ended")]
         }
@@ -124,7 +128,7 @@ pub(super) fn next(run: &RunRecord, now_us: i64) -> Vec<Next> {
         ],
         State::Succeeded => vec![again],
         State::RolledBack => vec![again],
-        State::Drifted | State::Expired | State::Cancelled => vec![again],
+        State::Drifted | State::Expired | State::Rejected | State::Cancelled => vec![again],
         State::Violated => explain.into_iter().chain([again]).collect(),
         State::Denied => explain.into_iter().collect(),
         State::Refused | State::Failed => explain.into_iter().chain([log, again]).collect(),
@@ -140,8 +144,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_has_words_of_its_own_but_the_two_abandoned_undos() {
+    fn every_event_has_words_of_its_own_but_two_that_were_abandoned_twice() {
         let words: std::collections::BTreeSet<&str> = Event::ALL.into_iter().map(words).collect();
-        assert_eq!(words.len(), Event::ALL.len() - 1);
+        assert_eq!(words.len(), Event::ALL.len() - 2);
     }
 }
