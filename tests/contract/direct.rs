@@ -50,7 +50,14 @@ impl Direct {
         let any: BTreeSet<String> = [ANY.to_owned()].into();
         let request = Request { read: any.clone(), write: any, operations: Action::ALL.into(), ..Request::default() };
         let authority = decide(&[(ANY.to_owned(), request)].into(), &[grant]).unwrap();
-        Self { target, resources: config.resources.clone(), authority, key: MacKey([7; 32]), attempt: 1, gate: Gate::open() }
+        Self {
+            target,
+            resources: config.resources.clone(),
+            authority,
+            key: MacKey([7; 32]),
+            attempt: 1,
+            gate: Gate::open(),
+        }
     }
 
     pub(crate) async fn session(&self, tenant: &str) -> Result<Session, Error> {

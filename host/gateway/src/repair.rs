@@ -12,6 +12,7 @@ use crate::adapters::sql::connection::{Connection, Role};
 pub use crate::adapters::sql::flush::Flushed;
 use crate::adapters::sql::flush::journal::FlushId;
 pub use crate::adapters::sql::flush::journal::MacKey;
+pub use crate::adapters::sql::flush::locks::{HeldLock, Locks, Waiting, locks};
 pub use crate::adapters::sql::flush::rehearse::Rehearsed;
 use crate::adapters::sql::flush::undo::Of;
 pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};

@@ -31,8 +31,8 @@ mod words;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mendwright_gateway::{Gate, Target};
 use mendwright_gateway::repair::{Context, MacKey};
+use mendwright_gateway::{Gate, Target};
 use mendwright_sandbox::{CacheConfig, Sandbox};
 use mendwright_store::{HostKey, KeyUse, RunRecord, Store};
 

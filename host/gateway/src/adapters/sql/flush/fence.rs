@@ -175,8 +175,10 @@ impl Fence {
     pub(super) async fn release(&self, connection: &mut Connection, target: &Target) -> Result<()> {
         let table = own_table(target, "fence");
         let [run, attempt] = if target.engine == Engine::Sqlite { ["?1", "?2"] } else { ["$1", "$2"] };
-        let sql = format!("UPDATE {table} SET run = NULL, attempt = NULL, since_us = NULL, pid = NULL, backend_start = NULL
-             WHERE run = {run} AND attempt = {attempt}");
+        let sql = format!(
+            "UPDATE {table} SET run = NULL, attempt = NULL, since_us = NULL, pid = NULL, backend_start = NULL
+             WHERE run = {run} AND attempt = {attempt}"
+        );
         connection.execute(&sql, vec![Arg::text(self.run.clone()), attempt::arg(self.attempt)]).await?;
         Ok(())
     }

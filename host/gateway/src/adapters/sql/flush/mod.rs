@@ -6,6 +6,7 @@
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written,
 //!   `rowwise`: on SQLite;
 //! - `fence`: one run at a time; `attempt`: and never a former attempt of it; `journal`: what was done, signed;
+//! - `locks`: who holds a fence, for people;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
 //! - `fingerprints`, `marks`: what must be left alone where triggers fire;
 //! - `look`: rows as they are now; `explain`: which are no longer as planned, for people;
@@ -22,6 +23,7 @@ pub(crate) mod group;
 mod inverse;
 pub(crate) mod journal;
 mod lock;
+pub(crate) mod locks;
 mod look;
 mod marks;
 mod orphans;
