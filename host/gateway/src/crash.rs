@@ -48,7 +48,8 @@ macro_rules! crash_point {
 pub(crate) use crash_point;
 
 /// Every crash point of a flush, in the order in which one passes them.
-pub const FLUSH: [&str; 9] = [
+pub const FLUSH: [&str; 10] = [
+    "before_connect",
     "before_fence",
     "before_begin",
     "before_locks",
@@ -61,8 +62,9 @@ pub const FLUSH: [&str; 9] = [
 ];
 
 /// Every crash point of the gateway, for the tests that visit each of them.
-pub const POINTS: [&str; 13] = [
+pub const POINTS: [&str; 14] = [
     "in_rehearsal",
+    "before_connect",
     "before_fence",
     "before_begin",
     "before_locks",

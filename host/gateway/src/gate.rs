@@ -94,6 +94,11 @@ impl Gate {
         Self(Arc::new(watch::Sender::new(Heard { asked, halt: None })))
     }
 
+    /// Whether both are the same gate.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What the switches say. `asked` is when the question was *sent*: an answer that took long is as old
     /// as its question. The first word makes an open gate a watched one.
     pub fn tell(&self, asked: Instant, halt: Option<Halt>) {

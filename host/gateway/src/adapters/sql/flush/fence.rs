@@ -45,9 +45,6 @@ impl Fence {
 
     /// PostgreSQL, before the flush: puts this backend's name on each fence row.
     pub(super) async fn take(&mut self, connection: &mut Connection, target: &Target) -> Result<()> {
-        if target.engine == Engine::Sqlite {
-            return Ok(());
-        }
         attempt::end_former_backends(connection, target, &self.run, self.attempt).await?;
         let (table, now) = (own_table(target, "fence"), attempt::NOW_POSTGRES);
         let sql = format!(

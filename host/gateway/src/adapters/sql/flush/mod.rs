@@ -4,7 +4,7 @@
 //! approved, and journaled in the same transaction.
 //!
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written,
-//!   `rowwise`: on SQLite;
+//!   `rowwise`: on SQLite, where `shared` lets flushes commit together;
 //! - `fence`: one run at a time; `attempt`: and never a former attempt of it; `journal`: what was done, signed;
 //! - `locks`: who holds a fence, for people;
 //! - `lock`: what must not change while the transaction lasts, and what must not have changed;
@@ -29,6 +29,7 @@ mod marks;
 mod orphans;
 pub(crate) mod rehearse;
 mod rowwise;
+pub(crate) mod shared;
 mod statement;
 pub(crate) mod undo;
 pub(crate) mod verify;
@@ -88,28 +89,34 @@ pub struct Flushed {
 
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
+    crash_point!("before_connect");
+    if flush.target.engine == Engine::Sqlite {
+        return shared::flush(flush).await;
+    }
     flush.gate.pass(flush.kind).await?;
     let mut connection = Connection::open(flush.target, Role::Write).await?;
     attempt::introduce(&mut connection, flush.id.run, flush.attempt).await?;
-    let (gate, kind) = (flush.gate.clone(), flush.kind);
-    connection.end_when(move || gate.is_not_thrown(kind).is_err()).await?;
-    let mut attempt = 1;
+    let mut n = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
         match outcome {
-            Err(error) if error.was_aborted() && attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) if error.was_aborted() && n < ATTEMPTS_MAX => n += 1,
             other => break other,
         }
     };
     if outcome.is_ok() {
-        let before_us = flush.target.kept_since_us(flush.now_us);
-        // A little of what is due, on the way: the next flush does the same.
-        if let Err(error) = journal::prune(&mut connection, flush.target, before_us, flush.now_us).await {
-            tracing::warn!(?error, "the journal's old pages stay for now");
-        }
+        prune_a_little(&mut connection, flush).await;
     }
     connection.close().await;
     outcome
+}
+
+/// A little of what is due, on the way: the next flush does the same.
+async fn prune_a_little(connection: &mut Connection, flush: &Flush<'_>) {
+    let before_us = flush.target.kept_since_us(flush.now_us);
+    if let Err(error) = journal::prune(connection, flush.target, before_us, flush.now_us).await {
+        tracing::warn!(?error, "the journal's old pages stay for now");
+    }
 }
 
 async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed> {
@@ -117,13 +124,10 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
     let made = tokio::select! {
         biased;
         halted = flush.gate.thrown(flush.kind) => {
-            // In the middle of a statement, perhaps: on PostgreSQL it must not go on to hold its locks. What
-            // frees the fence is that its backend is gone.
-            if flush.target.engine == Engine::Postgres {
-                attempt::end_own_backend(flush.target, flush.id.run, flush.attempt).await;
-                return Err(halted);
-            }
-            Err(halted)
+            // In the middle of a statement, perhaps: it must not go on to hold its locks. What frees the
+            // fence is that its backend is gone.
+            attempt::end_own_backend(flush.target, flush.id.run, flush.attempt).await;
+            return Err(halted);
         }
         made = up_to_commit(connection, flush, &mut fence) => made,
     };
@@ -137,15 +141,10 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
         }
         Err(error) => {
             // The connection may be gone with the transaction; the fence then frees itself.
-            let rolled_back = connection.batch("ROLLBACK").await;
-            if rolled_back.is_ok() && flush.target.engine == Engine::Postgres {
+            if connection.batch("ROLLBACK").await.is_ok() {
                 let _ = fence.release(connection, flush.target).await;
             }
-            // A statement that the gate ended says only that it was ended.
-            match (&error, flush.gate.is_not_thrown(flush.kind)) {
-                (Error::Unavailable { .. }, Err(halted)) => Err(halted),
-                _ => Err(error),
-            }
+            Err(error)
         }
     }
 }
