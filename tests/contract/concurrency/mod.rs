@@ -8,4 +8,5 @@ mod ground;
 mod hosts;
 mod p8_switches;
 mod races;
+mod shared;
 mod steady;

@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::super::connection::{Connection, Role};
 use super::fence::Fence;
+use super::known::Known;
 use super::{ATTEMPTS_MAX, Flush, Flushed, after_commit_failed, begin, inside, prune_a_little, relations};
 use crate::crash::crash_point;
 use crate::error::{Classified, Error, Result};
@@ -41,6 +42,7 @@ struct State {
 
 struct Open {
     connection: Connection,
+    known: Known,
     /// A file that was put in the target's place is another one.
     file: Option<FileId>,
     /// What a statement in flight asks: the gate of the flush whose turn it is.
@@ -161,7 +163,7 @@ impl<'w> Turn<'w> {
             return Err(Error::Internal("a flush had a turn without a transaction".to_owned()));
         };
         open.asks(Some((flush.gate.clone(), flush.kind)));
-        let made = in_savepoint(&mut open.connection, flush).await;
+        let made = in_savepoint(&mut open.connection, flush, &mut open.known).await;
         open.asks(None);
         open.connection.lift_limit();
         let goes_on = match &made {
@@ -320,7 +322,7 @@ impl Open {
             asked.as_ref().is_some_and(|(gate, kind)| gate.is_not_thrown(*kind).is_err())
         };
         connection.end_when(is_thrown).await?;
-        Ok(Self { connection, file, asks })
+        Ok(Self { connection, known: Known::default(), file, asks })
     }
 
     fn asks(&self, gate: Option<(Gate, Kind)>) {
@@ -328,11 +330,11 @@ impl Open {
     }
 }
 
-async fn in_savepoint(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed> {
+async fn in_savepoint(connection: &mut Connection, flush: &Flush<'_>, known: &mut Known) -> Result<Flushed> {
     connection.limit_statements(flush.target.statement_timeout).await?;
     connection.batch("SAVEPOINT mendwright_flush").await?;
     let fence = Fence::new(flush.tenant, flush.id.run, flush.attempt, relations(flush.groups));
-    let flushed = inside(connection, flush, &fence).await?;
+    let flushed = inside(connection, flush, &fence, Some(known)).await?;
     crash_point!("before_commit");
     flush.gate.pass(flush.kind).await?;
     connection.batch("RELEASE mendwright_flush").await?;
