@@ -106,6 +106,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_COMPENSATION_MASKED",
     "ERR_TARGET_DIVERGED",
     "ERR_FENCE_LOST",
+    "ERR_HALTED",
     "ERR_STORE_UNAVAILABLE",
     "ERR_STORE_CORRUPT",
     "ERR_STORE_VERSION",
