@@ -15,13 +15,19 @@ use crate::world::{ENGINES, Engine, Short as _, World};
 
 const SIGKILL: i32 = 9;
 
-/// Runs the host in a process of its own, which dies at this point.
-pub(crate) fn under_test(world: &World, crash_at: Option<&str>, arguments: &[&str]) -> Output {
+/// The host in a process of its own.
+pub(crate) fn under_test_command(world: &World, arguments: &[&str]) -> Command {
     // Written for the process to read.
     drop(world.config());
     let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
     command.arg(world.directory().join("mendwright.toml")).args(arguments).env("TARGET_URL", world.url());
-    command.env_remove("CRASH_AT");
+    command.env_remove("CRASH_AT").env_remove("STOP_AT");
+    command
+}
+
+/// Runs the host in a process of its own, which dies at this point.
+pub(crate) fn under_test(world: &World, crash_at: Option<&str>, arguments: &[&str]) -> Output {
+    let mut command = under_test_command(world, arguments);
     if let Some(point) = crash_at {
         command.env("CRASH_AT", point);
     }
@@ -35,7 +41,7 @@ pub(crate) fn killed(output: &Output, point: &str) {
 }
 
 /// Every place to die in a flush, and whether the target then holds it.
-fn places() -> Vec<(String, bool)> {
+pub(crate) fn places() -> Vec<(String, bool)> {
     let mut places = Vec::new();
     for point in FLUSH {
         let times = if point.starts_with("between") { vec![1, 2, MIXED] } else { vec![1] };
@@ -229,11 +235,15 @@ async fn a_target_that_lost_a_commit_is_diverged_and_left_alone() {
         let _ = std::fs::remove_file(world.directory().join(format!("target.db{ending}")));
     }
     std::fs::rename(&backup, world.directory().join("target.db")).unwrap();
-    let restored = world.dump_everything().await;
+    let restored = world.dump().await;
     let host = world.host().await;
     assert_eq!(host.store().run(run.number).await.unwrap().state, State::Diverged);
     assert!(host.confirm(&run).await.is_err() && host.undo_all(run.number).await.is_err());
-    restored.assert_unchanged(&world.dump_everything().await);
+    restored.assert_unchanged(&world.dump().await);
+    let of_ours = ["commits", "journal"].map(|table| format!("SELECT CAST(count(*) AS TEXT) FROM mendwright_{table}"));
+    for count in of_ours {
+        assert_eq!(world.value(&count).await, "0", "{count}");
+    }
 }
 
 /// Dies at every point of the gateway that an apply or an undo passes: none is left out.

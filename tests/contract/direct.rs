@@ -12,7 +12,7 @@ use mendwright_core::plan::Digest;
 use mendwright_core::port::{Refusal, RowChange, RowRemoval, Tables as _};
 use mendwright_core::value::Value;
 use mendwright_gateway::repair::{Context, Flushed, MacKey};
-use mendwright_gateway::{Computed, Error, Session, Target};
+use mendwright_gateway::{Computed, Error, Gate, Session, Target};
 
 use crate::world::World;
 
@@ -23,6 +23,9 @@ pub(crate) struct Direct {
     resources: BTreeMap<String, Resource>,
     authority: Authority,
     key: MacKey,
+    /// Which claim of its runs this host has.
+    pub(crate) attempt: u64,
+    pub(crate) gate: Gate,
 }
 
 /// One thing that a repair wants.
@@ -47,7 +50,14 @@ impl Direct {
         let any: BTreeSet<String> = [ANY.to_owned()].into();
         let request = Request { read: any.clone(), write: any, operations: Action::ALL.into(), ..Request::default() };
         let authority = decide(&[(ANY.to_owned(), request)].into(), &[grant]).unwrap();
-        Self { target, resources: config.resources.clone(), authority, key: MacKey([7; 32]) }
+        Self {
+            target,
+            resources: config.resources.clone(),
+            authority,
+            key: MacKey([7; 32]),
+            attempt: 1,
+            gate: Gate::open(),
+        }
     }
 
     pub(crate) async fn session(&self, tenant: &str) -> Result<Session, Error> {
@@ -57,7 +67,8 @@ impl Direct {
     }
 
     pub(crate) fn context<'a>(&'a self, tenant: &'a str, run: &'a str) -> Context<'a> {
-        Context { target: &self.target, resources: &self.resources, tenant, run, key: &self.key, now_us: 1 }
+        let Self { target, resources, key, gate, .. } = self;
+        Context { target, resources, tenant, run, attempt: self.attempt, key, gate, now_us: 1 }
     }
 
     /// What these edits come to on today's data.

@@ -174,12 +174,13 @@ fn a_published_contract_is_as_it_was_published() {
 }
 
 /// Where words that change a database may stand, and why.
-const WRITERS: [(&str, &str); 12] = [
+const WRITERS: [(&str, &str); 13] = [
     ("host/store/", "our own store"),
     ("host/gateway/src/adapters/sql/flush/statement.rs", "the writes of a plan"),
     ("host/gateway/src/adapters/sql/flush/rowwise.rs", "the same on SQLite"),
     ("host/gateway/src/adapters/sql/flush/journal/", "what was written, to undo it"),
     ("host/gateway/src/adapters/sql/flush/fence.rs", "who may write"),
+    ("host/gateway/src/adapters/sql/flush/attempt.rs", "in which attempt"),
     ("host/gateway/src/adapters/sql/install.rs", "our own tables in a target"),
     ("host/gateway/src/adapters/sql/own_tables.rs", "the same"),
     ("host/gateway/src/adapters/sql/grants.rs", "the rights of our own role"),

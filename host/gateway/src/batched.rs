@@ -12,9 +12,10 @@ use crate::adapters::sql::computed::Computed;
 use crate::adapters::sql::connection::{Connection, Role};
 use crate::adapters::sql::flush::group::Group;
 use crate::adapters::sql::flush::journal::{self, FlushId};
-use crate::adapters::sql::flush::{Flush, fence, flush};
+use crate::adapters::sql::flush::{Flush, attempt, flush};
 use crate::adapters::sql::raw::to_value;
 use crate::error::{Error, Result};
+use crate::gate::Kind;
 use crate::repair::{Context, resolve_all};
 
 /// What the target's journal knows of an apply.
@@ -54,8 +55,10 @@ impl Computed {
                 target: context.target,
                 tenant: context.tenant,
                 id,
+                attempt: context.attempt,
                 digest,
-                kind: "apply",
+                kind: Kind::Apply,
+                gate: context.gate,
                 groups: &groups,
                 reads: &[],
                 resolved: &self.resources,
@@ -98,10 +101,10 @@ fn take(rest: &mut VecDeque<Group>, mut n: usize) -> Vec<Group> {
     taken
 }
 
-/// What the target's journal knows of the run's apply. A former attempt of the run is ended first.
+/// What the target's journal knows of the run's apply.
 ///
 /// # Errors
-/// The target does not answer.
+/// As [`crate::repair::take_over`], with which it begins.
 pub async fn prefix_of(context: Context<'_>) -> Result<Prefix> {
     let mut connection = Connection::open(context.target, Role::Write).await?;
     let found = look(&mut connection, context).await;
@@ -110,7 +113,7 @@ pub async fn prefix_of(context: Context<'_>) -> Result<Prefix> {
 }
 
 async fn look(connection: &mut Connection, context: Context<'_>) -> Result<Prefix> {
-    fence::end_former_backend(connection, context.target, context.run).await?;
+    attempt::take_over(connection, context.target, context.run, context.attempt).await?;
     let mut prefix = Prefix::default();
     loop {
         let id = FlushId { run: context.run, generation: 0, batch: prefix.batches };

@@ -1,29 +1,32 @@
-//! Named points at which a test kills the process. Compiled only with the feature `crash-points`,
+//! Named points at which a test kills the process, or stops it. Compiled only with the feature `crash-points`,
 //! and never into a release.
 
-/// Dies here with SIGKILL if `CRASH_AT` is `name` or `name:n` and this is the `n`th time.
+/// Dies here with SIGKILL if `CRASH_AT` is `name` or `name:n` and this is the `n`th time; with `STOP_AT`
+/// stands still with SIGSTOP, until the test lets it go on.
 #[cfg(all(feature = "crash-points", debug_assertions))]
 pub(crate) fn reached(name: &str) {
+    use rustix::process::{Signal, getpid, kill_process};
     use std::sync::Mutex;
     static PASSED: Mutex<std::collections::BTreeMap<String, u32>> = Mutex::new(std::collections::BTreeMap::new());
 
-    #[expect(clippy::disallowed_methods, reason = "the test's wish comes through the environment")]
-    let Ok(wanted) = std::env::var("CRASH_AT") else { return };
-    let (point, nth) = match wanted.split_once(':') {
-        Some((point, n)) => (point, n.parse().unwrap_or(1)),
-        None => (wanted.as_str(), 1),
-    };
-    if point != name {
-        return;
-    }
-    let Ok(mut passed) = PASSED.lock() else { return };
-    let count = passed.entry(name.to_owned()).or_insert(0);
-    *count += 1;
-    if *count == nth {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-        // The signal needs a moment to arrive, and nothing may happen until then.
-        loop {
-            std::thread::park();
+    for (wish, signal) in [("CRASH_AT", Signal::KILL), ("STOP_AT", Signal::STOP)] {
+        #[expect(clippy::disallowed_methods, reason = "the test's wish comes through the environment")]
+        let Ok(wanted) = std::env::var(wish) else { continue };
+        let (point, nth) = match wanted.split_once(':') {
+            Some((point, n)) => (point, n.parse().unwrap_or(1)),
+            None => (wanted.as_str(), 1),
+        };
+        if point != name {
+            continue;
+        }
+        let Ok(mut passed) = PASSED.lock() else { return };
+        let count = passed.entry(format!("{wish} {name}")).or_insert(0);
+        *count += 1;
+        if *count == nth {
+            let _ = kill_process(getpid(), signal);
+            // The signal needs a moment to arrive, and nothing may happen until then. A process that stands
+            // still has slept long enough when it goes on.
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 }
@@ -45,7 +48,8 @@ macro_rules! crash_point {
 pub(crate) use crash_point;
 
 /// Every crash point of a flush, in the order in which one passes them.
-pub const FLUSH: [&str; 9] = [
+pub const FLUSH: [&str; 10] = [
+    "before_connect",
     "before_fence",
     "before_begin",
     "before_locks",
@@ -58,8 +62,9 @@ pub const FLUSH: [&str; 9] = [
 ];
 
 /// Every crash point of the gateway, for the tests that visit each of them.
-pub const POINTS: [&str; 13] = [
+pub const POINTS: [&str; 14] = [
     "in_rehearsal",
+    "before_connect",
     "before_fence",
     "before_begin",
     "before_locks",

@@ -11,6 +11,7 @@ pub mod adapters;
 pub mod batched;
 pub mod crash;
 pub mod error;
+pub mod gate;
 pub mod repair;
 pub mod target;
 
@@ -22,4 +23,5 @@ pub use adapters::sql::own_tables::init_sql;
 pub use adapters::sql::report::{ResourceReport, check_resource, tenants};
 pub use adapters::sql::session::Session;
 pub use error::{Error, Result};
+pub use gate::{Gate, Halt};
 pub use target::Target;

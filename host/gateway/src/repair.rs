@@ -12,14 +12,16 @@ use crate::adapters::sql::connection::{Connection, Role};
 pub use crate::adapters::sql::flush::Flushed;
 use crate::adapters::sql::flush::journal::FlushId;
 pub use crate::adapters::sql::flush::journal::MacKey;
+pub use crate::adapters::sql::flush::locks::{HeldLock, Locks, Waiting, locks};
 pub use crate::adapters::sql::flush::rehearse::Rehearsed;
 use crate::adapters::sql::flush::undo::Of;
 pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};
 pub use crate::adapters::sql::flush::verify::Verified;
-use crate::adapters::sql::flush::{Flush, fence, flush, journal, rehearse, undo, verify};
+use crate::adapters::sql::flush::{Flush, attempt, flush, journal, rehearse, undo, verify};
 use crate::adapters::sql::introspect;
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
+use crate::gate::{Gate, Kind};
 use crate::target::Target;
 
 /// What every act on a target needs to know.
@@ -33,8 +35,13 @@ pub struct Context<'a> {
     pub tenant: &'a str,
     /// The run, as its id prints.
     pub run: &'a str,
+    /// Which claim of the run this host has: it counts up with each, and the target refuses a flush of a
+    /// former one.
+    pub attempt: u64,
     /// The key that the journal is signed with.
     pub key: &'a MacKey,
+    /// Whether a switch lets it write.
+    pub gate: &'a Gate,
     /// Now, in microseconds since 1970-01-01 UTC.
     pub now_us: i64,
 }
@@ -104,8 +111,10 @@ impl Computed {
             target: context.target,
             tenant: context.tenant,
             id: FlushId { run: context.run, generation: 0, batch: 0 },
+            attempt: context.attempt,
             digest,
-            kind: "apply",
+            kind: Kind::Apply,
+            gate: context.gate,
             groups: &self.groups,
             reads: &reads,
             resolved: &self.resources,
@@ -118,14 +127,28 @@ impl Computed {
     }
 }
 
-/// What the target's journal says of a run's flush: the truth, whatever a host remembers. A former
-/// attempt of the run is ended first.
+/// Makes the context's attempt the one that may write for its run: former attempts are ended, and refused
+/// from here on, whether their host had opened a connection or not. What the target's journal says of the
+/// run afterwards is final. [`committed`] and [`crate::batched::prefix_of`] begin with it.
 ///
 /// # Errors
-/// The target does not answer.
+/// `ERR_FENCE_LOST` where a later attempt was announced; `ERR_TARGET_LOCKED` where a former one does not
+/// end, on SQLite because its process is stopped in the middle of its transaction; the target does not
+/// answer.
+pub async fn take_over(context: Context<'_>) -> Result<()> {
+    let mut connection = Connection::open(context.target, Role::Write).await?;
+    let taken = attempt::take_over(&mut connection, context.target, context.run, context.attempt).await;
+    connection.close().await;
+    taken
+}
+
+/// What the target's journal says of a run's flush: the truth, whatever a host remembers.
+///
+/// # Errors
+/// As [`take_over`].
 pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<Committed>> {
     let mut connection = Connection::open(context.target, Role::Write).await?;
-    fence::end_former_backend(&mut connection, context.target, context.run).await?;
+    attempt::take_over(&mut connection, context.target, context.run, context.attempt).await?;
     let found =
         journal::find(&mut connection, context.target, FlushId { run: context.run, generation, batch: 0 }).await?;
     connection.close().await;
@@ -151,6 +174,8 @@ pub async fn prune(target: &Target, now_us: i64) -> Result<u64> {
             Err(error) => break Err(error),
         }
     };
+    // Of runs that never had a journal, too.
+    while outcome.is_ok() && attempt::prune(&mut connection, target).await? > 0 {}
     connection.close().await;
     outcome
 }
@@ -192,8 +217,10 @@ pub async fn undo_apply(context: Context<'_>, preview: &Undo, identity: &str) ->
         target: context.target,
         tenant: context.tenant,
         id: FlushId { run: context.run, generation: preview.generation + 1, batch: 0 },
+        attempt: context.attempt,
         digest: preview.digest,
-        kind: "rollback",
+        kind: Kind::Rollback,
+        gate: context.gate,
         groups: &preview.groups,
         reads: &[],
         resolved: &resolved,

@@ -4,10 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::adapters::sql::engine::Engine;
+use crate::adapters::sql::flush::shared::Writer;
 use crate::error::{Error, Result};
 use mendwright_core::code::Code;
 
-/// How to reach one `[database.NAME]` and how to behave there.
+/// How to reach one `[database.NAME]` and how to behave there. Flushes to a SQLite target and its clones
+/// share transactions: a host keeps one target of each database.
 #[derive(Clone)]
 pub struct Target {
     /// `[database.NAME]`.
@@ -28,6 +30,8 @@ pub struct Target {
     pub schema: String,
     /// How long a run can be undone.
     pub keep: Duration,
+    /// SQLite: the connection that flushes to a target and its clones share, and their transactions.
+    pub(crate) writer: Writer,
 }
 
 impl Target {
@@ -50,6 +54,7 @@ impl Target {
             dry_run_lock_max: Duration::from_millis(500),
             schema: "mendwright".to_owned(),
             keep: Duration::from_secs(30 * 24 * 3_600),
+            writer: Writer::default(),
         })
     }
 

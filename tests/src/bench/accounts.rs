@@ -14,7 +14,7 @@ use mendwright_core::plan::Digest;
 use mendwright_core::port::{RowChange, Tables as _};
 use mendwright_core::value::Value;
 use mendwright_gateway::repair::{Context, MacKey};
-use mendwright_gateway::{Computed, Engine, Session};
+use mendwright_gateway::{Computed, Engine, Gate, Session};
 
 use super::database::{Database, series};
 use super::unlimited;
@@ -100,19 +100,42 @@ impl Accounts {
         Ok(session.finish().await?)
     }
 
+    /// A plan of one tenant's: one total becomes another.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn plan_one(&self, tenant: &str, id: i64) -> Result<Computed> {
+        let targets = [("bench".to_owned(), self.database.target.clone())].into();
+        let mut session =
+            Session::open(&targets, &self.resources, &self.authority, tenant, Arc::new(unlimited())).await?;
+        let cells = vec![("total".to_owned(), Value::Decimal("0.5".parse()?))];
+        let row = RowChange { key: Key(vec![Value::Integer(id)]), cells, reason: "bench".to_owned() };
+        session.update("accounts", vec![row]).await?;
+        Ok(session.finish().await?)
+    }
+
     /// The flush of a plan, journaled and fenced.
     ///
     /// # Errors
     /// What the gateway says.
     pub async fn apply(&self, computed: Computed) -> Result<u64> {
-        let run = format!("run_bench_{}", self.runs);
+        self.apply_as("acme", &format!("run_bench_{}", self.runs), computed).await
+    }
+
+    /// The same for a tenant's run.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn apply_as(&self, tenant: &str, run: &str, computed: Computed) -> Result<u64> {
         let key = MacKey([1; 32]);
         let context = Context {
             target: &self.database.target,
             resources: &self.resources,
-            tenant: "acme",
-            run: &run,
+            tenant,
+            run,
+            attempt: 1,
             key: &key,
+            gate: &Gate::open(),
             now_us: 1,
         };
         Ok(computed.apply(context, Digest::of(run.as_bytes())).await?.changes)

@@ -1,7 +1,7 @@
 //! A process that a test may kill: it calls the host and nothing else.
 //!
 //! `under-test CONFIG open`, `… apply RUN DIGEST`, `… undo RUN DIGEST`, and `… plan TENANT PARAMS` for
-//! the hostile guest; `… cli ARGUMENTS` is the command line itself. `CRASH_AT=point[:n]` kills it there with SIGKILL. Exits 0 if the host did it, 1
+//! the hostile guest; `… cli ARGUMENTS` is the command line itself. `CRASH_AT=point[:n]` kills it there with SIGKILL, `STOP_AT` stops it with SIGSTOP. Exits 0 if the host did it, 1
 //! with its problem on standard error if not.
 
 use std::path::Path;

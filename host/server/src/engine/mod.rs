@@ -36,8 +36,8 @@ mod work;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mendwright_gateway::Target;
 use mendwright_gateway::repair::{Context, MacKey};
+use mendwright_gateway::{Gate, Target};
 use mendwright_sandbox::{CacheConfig, Sandbox};
 use mendwright_store::{HostKey, KeyUse, Place, RunRecord, Store};
 
@@ -67,6 +67,8 @@ pub struct Host {
     journal_key: MacKey,
     authority: policy::Authority,
     demo_keys: Vec<DemoKey>,
+    /// Nobody throws a switch while the command line is the only host.
+    gate: Gate,
 }
 
 impl Host {
@@ -90,9 +92,10 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
+        let gate = Gate::open();
         let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
         let typist = env.typist();
-        let mut host = Self { config, env, store, sandbox, journal_key, authority, demo_keys: Vec::new() };
+        let mut host = Self { config, env, store, sandbox, journal_key, authority, demo_keys: Vec::new(), gate };
         host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
         host.recover_all().await?;
         Ok(host)
@@ -136,7 +139,9 @@ impl Host {
             resources: &self.config.resources,
             tenant: &run.tenant,
             run: id,
+            attempt: run.attempt,
             key: &self.journal_key,
+            gate: &self.gate,
             now_us: time::now_us(),
         }
     }

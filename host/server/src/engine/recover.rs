@@ -72,9 +72,9 @@ impl Host {
 
     pub(super) async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
         let (held, prefix) = if matches!(run.state, State::Applying | State::Verifying) {
-            self.held_of_plan(run).await?
+            self.held_of_plan(&run).await?
         } else if run.state == State::RollingBack {
-            (self.held_of_undo(run).await?, Prefix::default())
+            (self.held_of_undo(&run).await?, Prefix::default())
         } else {
             (Held::Nothing, Prefix::default())
         };

@@ -111,6 +111,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_APPROVAL_INVALID",
     "ERR_APPROVAL_NOT_COUNTED",
     "ERR_AUDIT_TAMPERED",
+    "ERR_HALTED",
     "ERR_STORE_UNAVAILABLE",
     "ERR_STORE_CORRUPT",
     "ERR_STORE_VERSION",

@@ -140,6 +140,7 @@ impl Exit {
             | C::ConfigEnvironment
             | C::RunUnknown
             | C::KeyReused
+            | C::Halted
             | C::KeyInvalid
             | C::RegistryInvalid
             | C::ApprovalInvalid

@@ -209,6 +209,17 @@ impl Connection {
         }
     }
 
+    /// SQLite: from now on a statement ends as at its deadline when this says so. It is asked by whichever
+    /// thread runs the statement, every few thousand steps of it.
+    pub(crate) async fn end_when(&mut self, ends: impl Fn() -> bool + Send + 'static) -> Result<()> {
+        if let Self::Sqlite(connection, deadline) = self {
+            let watch = deadline.clone();
+            let goes_on = move || !watch.has_passed() && !ends();
+            connection.lock_handle().await?.set_progress_handler(SQLITE_STEPS_BETWEEN_LOOKS, goes_on);
+        }
+        Ok(())
+    }
+
     /// SQLite: from now on notes every row that changes, by whatever statement or trigger.
     pub(crate) async fn tell_changed_rows(&mut self) -> Result<Touched> {
         let touched = Touched::default();

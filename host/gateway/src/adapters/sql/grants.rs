@@ -21,15 +21,16 @@ END $mendwright$;\n",
         "-- To connect as one of them: ALTER ROLE {repair} LOGIN PASSWORD '…';  or GRANT {repair} TO a login of yours.
 -- Several hosts connect as the same role: each must see and be able to end the other's connections.
 GRANT USAGE ON SCHEMA {schema} TO {repair}, {reader};
-GRANT SELECT ON {meta}, {fence}, {commits}, {journal} TO {repair}, {reader};
-GRANT INSERT, UPDATE ON {fence} TO {repair};
+GRANT SELECT ON {meta}, {attempts}, {fence}, {commits}, {journal} TO {repair}, {reader};
+GRANT INSERT, UPDATE ON {attempts}, {fence} TO {repair};
 GRANT INSERT ON {commits}, {journal} TO {repair};
 -- After `journal.keep` the pages go; what a plan consumed stays for ever.
-GRANT DELETE ON {journal} TO {repair};
+GRANT DELETE ON {attempts}, {journal} TO {repair};
 GRANT UPDATE (pruned_at_us) ON {commits} TO {repair};
 GRANT EXECUTE ON FUNCTION {lock}(regclass, text) TO {repair};\n",
         schema = ident(schema),
         meta = own("meta"),
+        attempts = own("attempts"),
         fence = own("fence"),
         commits = own("commits"),
         journal = own("journal"),

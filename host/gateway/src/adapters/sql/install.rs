@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::target::Target;
 
 /// The version of our tables.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 
 /// The role that repairs write as, unless the operator names another.
 pub const ROLE_REPAIR: &str = "mendwright_repair";
@@ -153,16 +153,7 @@ async fn init_on(connection: &mut Connection, target: &Target, options: &Init) -
         journal_mode = Some(mode);
     }
     let existed = exists(connection, target).await?;
-    if let Some(format) = read(connection, target, "format", existed).await?.filter(|format| format != FORMAT) {
-        return Err(Error::refused(
-            Code::TargetUnsafe,
-            format!(
-                "database `{}` was prepared by another version of Mendwright (format {})",
-                target.name,
-                show(&format)
-            ),
-        ));
-    }
+    prepared(connection, target, existed).await?;
     connection.batch("BEGIN").await?;
     let written = write(connection, target, options).await;
     match written {
@@ -210,18 +201,36 @@ async fn exists(connection: &mut Connection, target: &Target) -> Result<bool> {
     Ok(found.integer() == Some(1))
 }
 
-async fn read(connection: &mut Connection, target: &Target, key: &str, existed: bool) -> Result<Option<String>> {
+/// The identity that `database init` wrote, if our tables are of the format that this version knows.
+async fn prepared(connection: &mut Connection, target: &Target, existed: bool) -> Result<Option<String>> {
     if !existed {
         return Ok(None);
     }
-    let sql = format!("SELECT value FROM {} WHERE key = '{key}'", own_table(target, "meta"));
-    Ok(connection.one(&sql, vec![]).await?.text().map(ToOwned::to_owned))
+    let sql = format!("SELECT key, value FROM {}", own_table(target, "meta"));
+    let mut identity = None;
+    for row in connection.rows(&sql, vec![]).await? {
+        match (row.first().and_then(Raw::text), row.get(1).and_then(Raw::text)) {
+            (Some("format"), Some(format)) if format != FORMAT => {
+                return Err(Error::refused(
+                    Code::TargetUnsafe,
+                    format!(
+                        "database `{}` was prepared by another version of Mendwright (format {}, not {FORMAT})",
+                        target.name,
+                        show(format)
+                    ),
+                ));
+            }
+            (Some("identity"), Some(found)) => identity = Some(found.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(identity)
 }
 
 /// Reads what `database init` wrote.
 pub(crate) async fn identity(connection: &mut Connection, target: &Target) -> Result<TargetIdentity> {
     let existed = exists(connection, target).await?;
-    let Some(identity) = read(connection, target, "identity", existed).await? else {
+    let Some(identity) = prepared(connection, target, existed).await? else {
         return Err(Error::refused(
             Code::TargetUninitialized,
             format!("database `{}` has not been prepared: mendwright database init {}", target.name, target.name),

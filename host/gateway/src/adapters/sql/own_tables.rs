@@ -26,9 +26,14 @@ pub(super) fn statements(engine: Engine, schema: &str, role: Option<&str>, table
 }
 
 /// Our tables: name, columns (`#` is a whole number, `?` may be NULL), and what holds for a row.
-const OWN_TABLES: [(&str, &[&str], &str); 4] = [
+const OWN_TABLES: [(&str, &[&str], &str); 5] = [
     ("meta", &["key", "value"], "PRIMARY KEY (key)"),
-    ("fence", &["tenant", "relation", "#epoch", "?run", "?#pid", "?backend_start"], "PRIMARY KEY (tenant, relation)"),
+    ("attempts", &["run", "#attempt", "#raised_at_us"], "PRIMARY KEY (run)"),
+    (
+        "fence",
+        &["tenant", "relation", "#epoch", "?run", "?#attempt", "?#since_us", "?#pid", "?backend_start"],
+        "PRIMARY KEY (tenant, relation)",
+    ),
     (
         "commits",
         &[
@@ -89,12 +94,13 @@ fn own_tables(engine: Engine, schema: &str) -> String {
             .collect();
         sql.push_str(&format!("CREATE TABLE IF NOT EXISTS {name} (\n{columns}  {rules}\n){end};\n"));
     }
-    let commits = match engine {
-        Engine::Sqlite => ident("mendwright_commits"),
-        Engine::Postgres => engine.table(Some(schema), "commits"),
-    };
+    let [commits, attempts] = ["commits", "attempts"].map(|table| match engine {
+        Engine::Sqlite => ident(&format!("mendwright_{table}")),
+        Engine::Postgres => engine.table(Some(schema), table),
+    });
     sql.push_str(&format!(
-        "CREATE INDEX IF NOT EXISTS mendwright_commits_kept ON {commits} (committed_at_us) WHERE pruned_at_us IS NULL;\n"
+        "CREATE INDEX IF NOT EXISTS mendwright_commits_kept ON {commits} (committed_at_us) WHERE pruned_at_us IS NULL;
+CREATE INDEX IF NOT EXISTS mendwright_attempts_raised ON {attempts} (raised_at_us);\n"
     ));
     if engine == Engine::Postgres {
         // Compressing the pages would cost a flush more than anything else in it.

@@ -1,16 +1,18 @@
-//! Who may write a tenant's rows of a table: one run at a time, and never a stale one.
+//! Who may write a tenant's rows of a table: one run at a time, and never a stale attempt of it.
 //!
-//! PostgreSQL: the fence row names the run, its epoch and its backend before the flush begins; the
-//! flush holds it `FOR SHARE`. Whoever takes it over first ends that backend, so that what it then
-//! reads of the journal is final. SQLite: `BEGIN IMMEDIATE` admits one writer, and the epoch counts.
+//! PostgreSQL: the fence row names the run, its attempt and its backend before the flush begins; the
+//! flush holds it `FOR SHARE`. SQLite: `BEGIN IMMEDIATE` admits one writer. On both the flush holds its
+//! run's row of `attempts` too, see [`super::attempt`].
 
 use std::time::Duration;
 
 use mendwright_core::code::Code;
 use tokio::time::Instant;
 
-use super::super::connection::{Arg, Connection};
+use super::super::connection::{Arg, Connection, Role};
 use super::super::engine::Engine;
+use super::super::raw::Raw;
+use super::attempt;
 use super::journal::own_table;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -20,6 +22,7 @@ use crate::target::Target;
 pub(super) struct Fence {
     tenant: String,
     run: String,
+    attempt: u64,
     /// Physical tables with their schemas, sorted.
     relations: Vec<String>,
     pub(super) epoch: i64,
@@ -31,43 +34,36 @@ const POLL: Duration = Duration::from_millis(20);
 /// Looks at a backend that is told to end: four seconds of them.
 const ENDS_MAX: usize = 200;
 
-/// What stands before a run's id in the `application_name` of the connection that flushes it.
-const NAME: &str = "mendwright ";
-
-const FREE: &str = "fence.run IS NULL OR fence.run = excluded.run OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = fence.pid AND a.backend_start::text = fence.backend_start)";
+const FREE: &str = "fence.run IS NULL OR (fence.run = excluded.run AND fence.attempt <= excluded.attempt) OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = fence.pid AND a.backend_start::text = fence.backend_start)";
 
 impl Fence {
-    /// PostgreSQL, before the flush: puts this backend's name on each fence row.
-    pub(super) async fn take(
-        connection: &mut Connection,
-        target: &Target,
-        tenant: &str,
-        run: &str,
-        mut relations: Vec<String>,
-    ) -> Result<Self> {
+    pub(super) fn new(tenant: &str, run: &str, attempt: u64, mut relations: Vec<String>) -> Self {
         relations.sort();
         relations.dedup();
-        let mut fence = Self { tenant: tenant.to_owned(), run: run.to_owned(), relations, epoch: 1 };
-        if target.engine == Engine::Sqlite {
-            return Ok(fence);
-        }
-        end_former_backend(connection, target, run).await?;
-        let table = own_table(target, "fence");
+        Self { tenant: tenant.to_owned(), run: run.to_owned(), attempt, relations, epoch: 1 }
+    }
+
+    /// PostgreSQL, before the flush: puts this backend's name on each fence row.
+    pub(super) async fn take(&mut self, connection: &mut Connection, target: &Target) -> Result<()> {
+        attempt::end_former_backends(connection, target, &self.run, self.attempt).await?;
+        let (table, now) = (own_table(target, "fence"), attempt::NOW_POSTGRES);
         let sql = format!(
-            "INSERT INTO {table} AS fence (tenant, relation, epoch, run, pid, backend_start)
-             SELECT $1, $2, 1, $3, pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()
+            "INSERT INTO {table} AS fence (tenant, relation, epoch, run, attempt, since_us, pid, backend_start)
+             SELECT $1, $2, 1, $3, $4, {now}, pid, backend_start::text
+               FROM pg_stat_activity WHERE pid = pg_backend_pid()
              ON CONFLICT (tenant, relation) DO UPDATE SET epoch = fence.epoch + 1, run = excluded.run,
-               pid = excluded.pid, backend_start = excluded.backend_start WHERE {FREE} RETURNING epoch::text"
+               attempt = excluded.attempt, since_us = excluded.since_us, pid = excluded.pid,
+               backend_start = excluded.backend_start WHERE {FREE} RETURNING epoch::text"
         );
         let until = Instant::now() + target.lock_timeout;
-        while let Some(relation) = fence.try_take(connection, &sql, until).await? {
+        while let Some(relation) = self.try_take(connection, &sql, until).await? {
             // Unless the very last look finds it free.
             if Instant::now() >= until {
-                return Err(fence.is_held(connection, target, &relation).await);
+                return Err(self.is_held(connection, target, &relation).await);
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(fence)
+        Ok(())
     }
 
     /// Takes every fence row or none; gives the first that another run has.
@@ -88,8 +84,7 @@ impl Fence {
 
     async fn take_all(&mut self, connection: &mut Connection, sql: &str) -> Result<Option<String>> {
         for relation in &self.relations {
-            let args = vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
-            match connection.one(sql, args).await {
+            match connection.one(sql, self.args(relation)).await {
                 Ok(epoch) => match epoch.integer() {
                     Some(epoch) => self.epoch = self.epoch.max(epoch),
                     None => return Ok(Some(relation.clone())),
@@ -103,11 +98,19 @@ impl Fence {
         Ok(None)
     }
 
+    fn args(&self, relation: &str) -> Vec<Arg> {
+        let texts = [self.tenant.as_str(), relation, self.run.as_str()];
+        texts.into_iter().map(Arg::text).chain([attempt::arg(self.attempt)]).collect()
+    }
+
     /// Names the run that has a fence row.
     async fn is_held(&self, connection: &mut Connection, target: &Target, relation: &str) -> Error {
         let sql = format!("SELECT run FROM {} WHERE tenant = $1 AND relation = $2", own_table(target, "fence"));
         let holder = connection.one(&sql, vec![Arg::text(self.tenant.clone()), Arg::text(relation)]).await;
         let holder = holder.ok().and_then(|run| run.text().map(ToOwned::to_owned));
+        if holder.as_ref() == Some(&self.run) {
+            return attempt::lost();
+        }
         Error::unavailable(
             Code::TargetLocked,
             format!(
@@ -117,51 +120,65 @@ impl Fence {
         )
     }
 
-    /// Inside the flush: whether the fence is still this run's, and stays so until the end.
-    pub(super) async fn hold(&self, connection: &mut Connection, target: &Target) -> Result<()> {
-        let table = own_table(target, "fence");
-        for relation in &self.relations {
-            let args = vec![Arg::text(self.tenant.clone()), Arg::text(relation.clone()), Arg::text(self.run.clone())];
-            let held = match target.engine {
-                Engine::Sqlite => {
-                    let sql = format!(
-                        "INSERT INTO {table} (tenant, relation, epoch, run) VALUES (?1, ?2, 1, ?3)
-                         ON CONFLICT (tenant, relation) DO UPDATE SET epoch = epoch + 1, run = excluded.run"
-                    );
-                    connection.execute(&sql, args).await? == 1
-                }
-                Engine::Postgres => {
-                    let sql = format!(
-                        "SELECT 1::text FROM {table} WHERE tenant = $1 AND relation = $2 AND run = $3
-                           AND pid = pg_backend_pid() FOR SHARE"
-                    );
-                    connection.rows(&sql, args).await?.len() == 1
-                }
-            };
-            if !held {
-                return Err(Error::refused(Code::FenceLost, "another host took this run over"));
-            }
+    /// Inside the flush: whether fence and run are still this attempt's; if so they stay it until the end.
+    pub(super) async fn hold(&self, connection: &mut Connection, target: &Target) -> Result<bool> {
+        match target.engine {
+            Engine::Sqlite => self.hold_sqlite(connection, target).await,
+            Engine::Postgres => self.hold_postgres(connection, target).await,
         }
-        Ok(())
+    }
+
+    async fn hold_sqlite(&self, connection: &mut Connection, target: &Target) -> Result<bool> {
+        let (announce, table) = (attempt::announce(target), own_table(target, "fence"));
+        let own = vec![Arg::text(self.run.clone()), attempt::arg(self.attempt)];
+        if connection.execute(&announce, own).await? == 0 {
+            return Ok(false);
+        }
+        let sql = format!(
+            "INSERT INTO {table} (tenant, relation, epoch, run, attempt, since_us)
+             VALUES (?1, ?2, 1, ?3, ?4, {now})
+             ON CONFLICT (tenant, relation) DO UPDATE SET epoch = epoch + 1, run = excluded.run,
+               attempt = excluded.attempt, since_us = excluded.since_us",
+            now = attempt::NOW_SQLITE
+        );
+        for relation in &self.relations {
+            connection.execute(&sql, self.args(relation)).await?;
+        }
+        Ok(true)
+    }
+
+    /// Both in one message: each costs the flush what a small write does.
+    async fn hold_postgres(&self, connection: &mut Connection, target: &Target) -> Result<bool> {
+        let sql = format!(
+            "WITH own AS ({} RETURNING 1), held AS (SELECT relation FROM {}
+               WHERE tenant = $3 AND relation = ANY($4) AND run = $1 AND attempt = $2 AND pid = pg_backend_pid()
+               ORDER BY relation FOR SHARE)
+             SELECT (SELECT count(*) FROM own)::text, (SELECT count(*) FROM held)::text",
+            attempt::announce(target),
+            own_table(target, "fence"),
+        );
+        let relations = self.relations.iter().cloned().map(Some).collect();
+        let args = vec![
+            Arg::text(self.run.clone()),
+            attempt::arg(self.attempt),
+            Arg::text(self.tenant.clone()),
+            Arg::Texts(relations),
+        ];
+        let counts: Vec<i64> = connection.rows(&sql, args).await?.iter().flatten().filter_map(Raw::integer).collect();
+        Ok(counts == [1, i64::try_from(self.relations.len()).unwrap_or(i64::MAX)])
     }
 
     /// Lets the next run in; inside the flush, or after it was rolled back.
     pub(super) async fn release(&self, connection: &mut Connection, target: &Target) -> Result<()> {
         let table = own_table(target, "fence");
-        let run = if target.engine == Engine::Sqlite { "?1" } else { "$1" };
-        let sql = format!("UPDATE {table} SET run = NULL, pid = NULL, backend_start = NULL WHERE run = {run}");
-        connection.execute(&sql, vec![Arg::text(self.run.clone())]).await?;
+        let [run, attempt] = if target.engine == Engine::Sqlite { ["?1", "?2"] } else { ["$1", "$2"] };
+        let sql = format!(
+            "UPDATE {table} SET run = NULL, attempt = NULL, since_us = NULL, pid = NULL, backend_start = NULL
+             WHERE run = {run} AND attempt = {attempt}"
+        );
+        connection.execute(&sql, vec![Arg::text(self.run.clone()), attempt::arg(self.attempt)]).await?;
         Ok(())
     }
-}
-
-/// PostgreSQL: says for which run this connection is, before it waits for anything.
-pub(super) async fn introduce(connection: &mut Connection, run: &str) -> Result<()> {
-    if connection.engine() == Engine::Sqlite {
-        return Ok(());
-    }
-    let sql = "SELECT set_config('application_name', $1, false)";
-    connection.rows(sql, vec![Arg::text(format!("{NAME}{run}"))]).await.map(drop)
 }
 
 /// The server's side of a connection.
@@ -187,7 +204,7 @@ impl Backend {
     pub(super) async fn end(self, target: &Target) {
         let Some([pid, start]) = self.id else { return };
         let ended = async {
-            let mut connection = Connection::open(target, super::super::connection::Role::Write).await?;
+            let mut connection = Connection::open(target, Role::Write).await?;
             let sql = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
                  WHERE pid::text = $1 AND backend_start::text = $2";
             for _ in 0..ENDS_MAX {
@@ -204,34 +221,4 @@ impl Backend {
             tracing::warn!(?error, "a rehearsal's statement goes on until its timeout");
         }
     }
-}
-
-/// PostgreSQL: ends the backend that wrote for this run before, if it is still there, and waits until
-/// it is gone. Only then does the journal say what came of it.
-pub(crate) async fn end_former_backend(connection: &mut Connection, target: &Target, run: &str) -> Result<()> {
-    if target.engine == Engine::Sqlite {
-        return Ok(());
-    }
-    // By name too: a former attempt may still wait for the fence row that is to carry its number.
-    let alive = format!(
-        "FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
-           AND (a.application_name = '{NAME}' || $1 OR EXISTS (SELECT 1 FROM {} f WHERE f.run = $1
-             AND a.pid = f.pid AND a.backend_start::text = f.backend_start))",
-        own_table(target, "fence")
-    );
-    let end = format!("SELECT pg_terminate_backend(a.pid)::text {alive}");
-    let count = format!("SELECT count(*)::text {alive}");
-    // A backend that is told to end does so at its next check for interrupts, within milliseconds
-    // unless its host is stopped in the middle of a result; then it takes the kernel's time.
-    for _ in 0..ENDS_MAX {
-        connection.rows(&end, vec![Arg::text(run)]).await?;
-        if connection.count(&count, vec![Arg::text(run)]).await? == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    Err(Error::unavailable(
-        Code::TargetLocked,
-        "the database connection of a former attempt of this run does not end; try again, or end it by hand",
-    ))
 }

@@ -4,9 +4,11 @@
 //! approved, and journaled in the same transaction.
 //!
 //! - `group`: changes of one shape, in the order they are made; `statement`: how a batch is written,
-//!   `rowwise`: on SQLite;
-//! - `fence`: one run at a time; `journal`: what was done, signed;
-//! - `lock`: what must not change while the transaction lasts, and what must not have changed;
+//!   `rowwise`: on SQLite, where `shared` lets flushes commit together;
+//! - `fence`: one run at a time; `attempt`: and never a former attempt of it; `journal`: what was done, signed;
+//! - `locks`: who holds a fence, for people;
+//! - `lock`: what must not change while the transaction lasts, and what must not have changed, of
+//!   which `known` remembers the tables;
 //! - `fingerprints`, `marks`: what must be left alone where triggers fire;
 //! - `look`: rows as they are now; `explain`: which are no longer as planned, for people;
 //! - `orphans`: rows that hang on what is deleted;
@@ -14,18 +16,22 @@
 //!   `undo`: the journal read backwards;
 //! - `verify`: an independent read afterwards.
 
+pub(crate) mod attempt;
 mod explain;
 pub(crate) mod fence;
 mod fingerprints;
 pub(crate) mod group;
 mod inverse;
 pub(crate) mod journal;
+mod known;
 mod lock;
+pub(crate) mod locks;
 mod look;
 mod marks;
 mod orphans;
 pub(crate) mod rehearse;
 mod rowwise;
+pub(crate) mod shared;
 mod statement;
 pub(crate) mod undo;
 pub(crate) mod verify;
@@ -42,11 +48,13 @@ use super::connection::{Connection, RawRow, Role};
 use super::engine::Engine;
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
+use crate::gate::{Gate, Kind};
 use crate::target::Target;
 use fence::Fence;
 use fingerprints::Fingerprints;
 use group::Group;
 use journal::{Commit, FlushId, Head, MacKey};
+use known::Known;
 use statement::Written;
 pub(crate) use statement::placeholders;
 
@@ -58,9 +66,12 @@ pub(crate) struct Flush<'a> {
     pub(crate) target: &'a Target,
     pub(crate) tenant: &'a str,
     pub(crate) id: FlushId<'a>,
+    /// Which claim of the run the host has.
+    pub(crate) attempt: u64,
     /// The digest that was approved; used once.
     pub(crate) digest: Digest,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) gate: &'a Gate,
     pub(crate) groups: &'a [Group],
     pub(crate) reads: &'a [StableRead],
     /// Resources that the writes or reads rest on, as the plan bound them.
@@ -81,38 +92,50 @@ pub struct Flushed {
 
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
+    crash_point!("before_connect");
+    if flush.target.engine == Engine::Sqlite {
+        return shared::flush(flush).await;
+    }
+    flush.gate.pass(flush.kind).await?;
     let mut connection = Connection::open(flush.target, Role::Write).await?;
-    fence::introduce(&mut connection, flush.id.run).await?;
-    let mut attempt = 1;
+    attempt::introduce(&mut connection, flush.id.run, flush.attempt).await?;
+    let mut n = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
         match outcome {
-            Err(error) if error.was_aborted() && attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) if error.was_aborted() && n < ATTEMPTS_MAX => n += 1,
             other => break other,
         }
     };
     if outcome.is_ok() {
-        let before_us = flush.target.kept_since_us(flush.now_us);
-        // A little of what is due, on the way: the next flush does the same.
-        if let Err(error) = journal::prune(&mut connection, flush.target, before_us, flush.now_us).await {
-            tracing::warn!(?error, "the journal's old pages stay for now");
-        }
+        prune_a_little(&mut connection, flush).await;
     }
     connection.close().await;
     outcome
 }
 
+/// A little of what is due, on the way: the next flush does the same.
+async fn prune_a_little(connection: &mut Connection, flush: &Flush<'_>) {
+    let before_us = flush.target.kept_since_us(flush.now_us);
+    if let Err(error) = journal::prune(connection, flush.target, before_us, flush.now_us).await {
+        tracing::warn!(?error, "the journal's old pages stay for now");
+    }
+}
+
 async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed> {
-    super::install::safety(connection, flush.target).await?;
-    connection.limit_statements(flush.target.statement_timeout).await?;
-    let relations = relations(flush.groups);
-    crash_point!("before_fence");
-    let fence = Fence::take(connection, flush.target, flush.tenant, flush.id.run, relations).await?;
-    crash_point!("before_begin");
-    begin(connection, flush.tenant).await?;
-    match inside(connection, flush, &fence).await {
+    let mut fence = Fence::new(flush.tenant, flush.id.run, flush.attempt, relations(flush.groups));
+    let made = tokio::select! {
+        biased;
+        halted = flush.gate.thrown(flush.kind) => {
+            // In the middle of a statement, perhaps: it must not go on to hold its locks. What frees the
+            // fence is that its backend is gone.
+            attempt::end_own_backend(flush.target, flush.id.run, flush.attempt).await;
+            return Err(halted);
+        }
+        made = up_to_commit(connection, flush, &mut fence) => made,
+    };
+    match made {
         Ok(flushed) => {
-            crash_point!("before_commit");
             if let Err(error) = connection.batch("COMMIT").await {
                 return Err(after_commit_failed(connection, flush, error).await);
             }
@@ -121,13 +144,27 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
         }
         Err(error) => {
             // The connection may be gone with the transaction; the fence then frees itself.
-            let rolled_back = connection.batch("ROLLBACK").await;
-            if rolled_back.is_ok() && flush.target.engine == Engine::Postgres {
+            if connection.batch("ROLLBACK").await.is_ok() {
                 let _ = fence.release(connection, flush.target).await;
             }
             Err(error)
         }
     }
+}
+
+/// Everything before COMMIT; the gate is asked before the transaction begins, and last of all.
+async fn up_to_commit(connection: &mut Connection, flush: &Flush<'_>, fence: &mut Fence) -> Result<Flushed> {
+    super::install::safety(connection, flush.target).await?;
+    connection.limit_statements(flush.target.statement_timeout).await?;
+    crash_point!("before_fence");
+    fence.take(connection, flush.target).await?;
+    crash_point!("before_begin");
+    flush.gate.pass(flush.kind).await?;
+    begin(connection, flush.tenant).await?;
+    let flushed = inside(connection, flush, fence, None).await?;
+    crash_point!("before_commit");
+    flush.gate.pass(flush.kind).await?;
+    Ok(flushed)
 }
 
 /// A COMMIT that failed by a constraint changed nothing; one whose answer was lost may have.
@@ -161,13 +198,22 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
     }
 }
 
-async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
-    fence.hold(connection, flush.target).await?;
+async fn inside(
+    connection: &mut Connection,
+    flush: &Flush<'_>,
+    fence: &Fence,
+    known: Option<&mut Known>,
+) -> Result<Flushed> {
+    let is_held = fence.hold(connection, flush.target).await?;
+    // Said first: a plan that is used stays so, whoever is in charge.
     journal::unused(connection, flush.target, flush.id, flush.digest).await?;
+    if !is_held {
+        return Err(attempt::lost());
+    }
     crash_point!("before_locks");
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
-    lock::same_bindings(connection, flush).await?;
+    lock::same_bindings(connection, flush, known).await?;
     lock::same_reads(connection, flush.reads).await?;
     crash_point!("before_writes");
     let mut writer = journal::Writer::new(flush.target, flush.key, flush.id);
@@ -194,7 +240,7 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
         generation: flush.id.generation,
         batch: flush.id.batch,
         tenant: flush.tenant.to_owned(),
-        kind: flush.kind,
+        kind: flush.kind.word(),
         epoch: fence.epoch,
         committed_at_us: flush.now_us,
         changes: i64::try_from(changes).unwrap_or(i64::MAX),

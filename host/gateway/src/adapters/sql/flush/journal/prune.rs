@@ -1,8 +1,9 @@
 //! The journal after `journal.keep`: its pages go, and what a flush consumed stays. A plan is used once
-//! for ever.
+//! for ever. With the pages go the numbers of attempts, see [`super::super::attempt`].
 
 use super::super::super::connection::{Arg, Connection};
 use super::super::super::engine::Engine;
+use super::super::attempt;
 use super::own_table;
 use crate::error::Result;
 use crate::target::Target;
@@ -39,6 +40,9 @@ async fn inside(connection: &mut Connection, target: &Target, before_us: i64, no
     let due = connection.rows(&due, vec![Arg::Int(before_us), Arg::Int(FLUSHES_MAX)]).await?;
     let delete = format!("DELETE FROM {journal} WHERE run = {a} AND generation = {b} AND batch = {c}");
     let mark = format!("UPDATE {commits} SET pruned_at_us = {d} WHERE run = {a} AND generation = {b} AND batch = {c}");
+    if !due.is_empty() {
+        attempt::prune(connection, target).await?;
+    }
     let mut pruned = 0;
     for row in due {
         let [run, generation, batch] = row.as_slice() else { continue };
