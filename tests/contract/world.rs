@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use mendwright::config::Config;
 use mendwright::config::env::Env;
-use mendwright::engine::{Applied, Host, PlanRequest};
+use mendwright::engine::{Applied, Ballot, Host, PlanRequest};
 use mendwright::view::problem::Problem;
+use mendwright_core::approval::Verb;
 use mendwright_core::code::Code;
+use mendwright_core::key::SecretKey;
 use mendwright_core::plan::BoundChange;
+use mendwright_core::run::State;
 use mendwright_store::{ChangeFilter, RunNumber, RunRecord};
 use mendwright_tests::chinook::{Journal, SqliteFile};
 use mendwright_tests::dump::{Dump, Scope};
@@ -225,7 +228,7 @@ impl World {
             Target::Postgres(_) => "{ env = \"TARGET_URL\" }".to_owned(),
         };
         format!(
-            "version = 1\nenvironment = \"test\"\n[control]\nurl = \"sqlite:control.db\"\n[jobs]\npath = \"jobs\"\n\
+            "version = 1\nenvironment = \"demo\"\n[control]\nurl = \"sqlite:control.db\"\n[jobs]\npath = \"jobs\"\n\
              [database.target]\nurl = {url}\n{}\n{}",
             self.database_keys, self.bindings
         )
@@ -338,6 +341,8 @@ pub(crate) fn request(job: &str, tenant: &str, params: serde_json::Value) -> Pla
 pub(crate) trait Short {
     async fn plan_of(&self, job: &str, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem>;
     async fn attack(&self, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem>;
+    /// Lets bob say yes to a plan that waits for somebody's word.
+    async fn approve(&self, run: RunNumber) -> Result<(), Problem>;
     async fn confirm(&self, run: &RunRecord) -> Result<Applied, Problem>;
     async fn undo_all(&self, run: RunNumber) -> Result<mendwright::engine::Undone, Problem>;
     async fn changes(&self, run: RunNumber) -> Vec<BoundChange>;
@@ -353,7 +358,18 @@ impl Short for Host {
         self.plan(request("hostile", tenant, params)).await
     }
 
+    async fn approve(&self, run: RunNumber) -> Result<(), Problem> {
+        if self.store().run(run).await.unwrap().state != State::AwaitingApproval {
+            return Ok(());
+        }
+        let ballot = Ballot { verb: Verb::Approve, reason: None, lasts_us: 3_600_000_000 };
+        let key = std::fs::read_to_string(self.demo_key("bob")).expect("the demo's second key");
+        let envelope = self.ballot(run, &ballot, &SecretKey::parse(key.trim()).unwrap()).await?;
+        self.vote(run, envelope.to_json().as_bytes()).await.map(drop)
+    }
+
     async fn confirm(&self, run: &RunRecord) -> Result<Applied, Problem> {
+        self.approve(run.number).await?;
         let digest = run.plan_digest.expect("a planned run has a digest").hex();
         self.apply(run.number, &digest[..16], "person:alice").await
     }

@@ -36,6 +36,16 @@ impl Verb {
     /// Every verb, in the order of this file.
     pub const ALL: [Self; 3] = [Self::Approve, Self::Reject, Self::Withdraw];
 
+    /// The word that JSON uses.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Withdraw => "withdraw",
+        }
+    }
+
     /// Whether it gives power, and so must hold when it is used and not only when it was said.
     #[must_use]
     pub const fn gives(self) -> bool {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::{completions, config, database, explain, job, patch, resource, run};
+use crate::cli::{completions, config, database, explain, job, key, patch, person, policy, resource, run};
 
 /// Repairs production data with code that you can trust before it runs.
 #[derive(Debug, Parser)]
@@ -83,6 +83,15 @@ pub enum Command {
     /// The databases that may be repaired.
     #[command(subcommand)]
     Database(database::Verb),
+    /// What may happen, what is missing, and which policies say so.
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// Who is who: people, their keys, their roles.
+    #[command(subcommand)]
+    Person(person::Verb),
+    /// Keys with which people approve.
+    #[command(subcommand)]
+    Key(key::Verb),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Verb),

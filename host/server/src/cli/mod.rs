@@ -14,9 +14,12 @@ mod context;
 mod database;
 mod explain;
 mod job;
+mod key;
 mod logging;
 mod out;
 mod patch;
+mod person;
+mod policy;
 mod problem;
 mod progress;
 mod prompt;
@@ -74,6 +77,9 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Resource(verb) => resource::dispatch(context, verb),
         Command::Job(verb) => job::dispatch(context, verb),
         Command::Run(verb) => run::dispatch(context, verb),
+        Command::Policy(verb) => policy::dispatch(context, verb),
+        Command::Person(verb) => person::dispatch(context, verb),
+        Command::Key(verb) => key::dispatch(context, verb),
         Command::Plan(args) => run::dispatch(context, run::Verb::Plan(args)),
         Command::Apply(args) => run::dispatch(context, run::Verb::Apply(args)),
         Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),

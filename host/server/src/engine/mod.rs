@@ -50,6 +50,7 @@ use mendwright_core::code::Code;
 pub use apply::Applied;
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
+pub(crate) use policy::write_key;
 pub use policy::{Answer, Ballot, DEMO, DemoKey, Voted, Why};
 pub use targets::{target, targets};
 pub use time::rfc3339;
@@ -177,6 +178,14 @@ fn ending(path: &std::path::Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     path.with_file_name(name)
+}
+
+/// Random bytes, for a key.
+///
+/// # Errors
+/// The system has none.
+pub(crate) fn random_bytes() -> std::io::Result<[u8; 32]> {
+    random()
 }
 
 /// Bytes from the operating system's random source.

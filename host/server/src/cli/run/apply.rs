@@ -7,7 +7,7 @@ use mendwright_core::run::State;
 use mendwright_store::RunRecord;
 use serde::Serialize;
 
-use super::loaded::{Loaded, Wanted, amounts, counted, job_summary, load};
+use super::loaded::{Loaded, Wanted, amounts, counted, job_summary, load, policy_of};
 use super::{history, rfc3339_or_empty};
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
@@ -78,7 +78,7 @@ async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<S
     let number = run.number.get();
     let again = format!("mendwright run apply {number}");
     let missing = |message: String| Problem::new(Code::ConfirmMissing, message);
-    let is_planned = run.state == State::Planned;
+    let is_planned = matches!(run.state, State::Planned | State::AwaitingApproval | State::Approved);
     let (Some(digest), true) = (run.plan_digest, is_planned) else {
         return Err(Problem::new(Code::RunState, format!("{} is {} and cannot be applied", run.number, run.state))
             .next(format!("mendwright run show {number}"), "how it came to that"));
@@ -93,10 +93,17 @@ async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<S
     }
     let Loaded { document, changes } = load(host.store(), run.number, Wanted::First).await?;
     let summary = job_summary(host.config(), &run.job_name);
+    let policy = policy_of(host.store(), run.number).await?;
     let now = rfc3339(host.now_us());
     let hints = [Next::new(format!("mendwright run show {number} --full"), "every row")];
-    let view =
-        Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now: &now, next: &hints };
+    let view = Plan {
+        document: &document,
+        changes: &changes,
+        job_summary: &summary,
+        policy: policy.as_ref(),
+        now: &now,
+        next: &hints,
+    };
     context.out.stderr(&plan(context.out.look_err(), &view, &Options::default()));
     let n = document.header.changes_count.parse().unwrap_or(0);
     context.out.stderr("\n");
@@ -149,7 +156,7 @@ fn result(applied: &Applied, document: &Document, now: String, now_us: i64) -> A
             next.insert(0, hint.clone());
         }
     }
-    if run.state == State::Planned {
+    if matches!(run.state, State::Planned | State::Approved) {
         next.push(Next::new(format!("mendwright run apply {}", run.number.get()), "the same plan once more"));
     }
     ApplyResult {

@@ -3,7 +3,7 @@
 use mendwright_core::plan::document::CompensationAnswer;
 use mendwright_store::RunRecord;
 
-use super::loaded::{Wanted, load};
+use super::loaded::{Wanted, load, policy_of};
 use super::plan::{request, show};
 use super::rollback::look;
 use crate::cli::Done;
@@ -22,7 +22,8 @@ pub(super) async fn run(context: &Context, host: &Host, of: RunRecord, full: boo
     let changes = if full || context.out.is_json() { Wanted::All } else { Wanted::First };
     let loaded = load(host.store(), run.number, changes).await?;
     let said = loaded.document.compensation.map(|compensation| compensation.answer);
-    show(context, host.config(), &run, loaded, &rfc3339(host.now_us()), full);
+    let policy = policy_of(host.store(), run.number).await?;
+    show(context, host.config(), &run, loaded, policy.as_ref(), &rfc3339(host.now_us()), full);
     if said == Some(CompensationAnswer::Restore) && !context.out.is_json() {
         // The job has nothing better: what the host would do is the next thing to look at.
         context.out.result("\n");

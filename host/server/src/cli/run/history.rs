@@ -122,7 +122,14 @@ pub(super) fn next(run: &RunRecord, now_us: i64) -> Vec<Next> {
         {
             vec![again]
         }
-        State::Planned | State::AwaitingApproval | State::Approved | State::NothingToDo => Vec::new(),
+        State::Planned | State::Approved | State::NothingToDo => Vec::new(),
+        State::AwaitingApproval => vec![
+            Next::new(
+                format!("mendwright run approve {number}"),
+                "somebody else, from their own machine, with their own key",
+            ),
+            Next::new(format!("mendwright run show {number} --full | --sql | --json"), ""),
+        ],
         State::Planning | State::Applying | State::Verifying | State::RollingBack => {
             vec![Next::new(format!("mendwright run verify {number}"), "asks the target how it ended")]
         }

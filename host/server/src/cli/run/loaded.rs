@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use mendwright_core::code::Code;
 use mendwright_core::plan::document::{ChangeRecord, Document, ResourceSummary};
+use mendwright_core::policy::{Decision, Effect, Stage};
 use mendwright_store::{ChangeFilter, RunNumber, Store, StoredChange};
 
 use crate::cli::problem;
 use crate::config::Config;
 use crate::engine::rfc3339;
-use crate::view::plan::ROWS_MAX;
+use crate::view::plan::{Policy, ROWS_MAX};
 use crate::view::problem::Problem;
 
 /// Changes that are read from the control store at once.
@@ -119,4 +121,22 @@ pub(in crate::cli) fn rfc3339_or_empty(us: Option<i64>) -> String {
 /// `6 changes`.
 pub(super) fn counted(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// What policy said last of a plan, for its view.
+pub(super) async fn policy_of(store: &Store, run: RunNumber) -> Result<Option<Policy>, Problem> {
+    let decisions = store.decisions(run).await.map_err(problem::store)?;
+    // Before the plan it spoke of something else.
+    let Some(last) = decisions.last().filter(|last| last.decision.stage != Stage::BeforePlanning.word()) else {
+        return Ok(None);
+    };
+    let decision: Decision = serde_json::from_str(&last.decision.decision)
+        .map_err(|error| Problem::new(Code::StoreCorrupt, format!("a decision about {run}: {error}")))?;
+    let missing: Vec<String> = decision.missing.iter().map(ToString::to_string).collect();
+    let text = match decision.effect {
+        Effect::Allow => "it may be applied".to_owned(),
+        Effect::NeedsApproval => format!("waits for {}", missing.join("; ")),
+        Effect::Deny => format!("not yet: {}", missing.join("; ")),
+    };
+    Ok(Some(Policy { text, by: decision.by }))
 }

@@ -11,6 +11,9 @@ pub(super) mod rollback;
 mod show;
 mod sql;
 mod verify;
+mod vote;
+
+use mendwright_core::approval::Verb as Ballot;
 
 use crate::cli::Done;
 use crate::cli::context::Context;
@@ -25,6 +28,12 @@ pub enum Verb {
     Plan(plan::Args),
     /// A run: where it stands, and its plan.
     Show(show::Args),
+    /// Say yes to a plan, with your own key.
+    Approve(vote::Args),
+    /// Say no to a plan, and why: it will not be applied.
+    Reject(vote::Args),
+    /// Take your word about a plan back.
+    Withdraw(vote::Args),
     /// Apply exactly what a plan shows, or nothing.
     Apply(apply::Args),
     /// Read back what a run wrote.
@@ -39,6 +48,9 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
     match verb {
         Verb::Plan(args) => block_on(context, plan::run(context, args)),
         Verb::Show(args) => block_on(context, show::run(context, args)),
+        Verb::Approve(args) => block_on(context, vote::run(context, args, Ballot::Approve)),
+        Verb::Reject(args) => block_on(context, vote::run(context, args, Ballot::Reject)),
+        Verb::Withdraw(args) => block_on(context, vote::run(context, args, Ballot::Withdraw)),
         Verb::Apply(args) => block_on(context, apply::run(context, args)),
         Verb::Verify(args) => block_on(context, verify::run(context, args)),
         Verb::Rollback(args) => block_on(context, rollback::run(context, args)),

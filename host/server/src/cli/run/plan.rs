@@ -9,16 +9,18 @@ use mendwright_core::run::State;
 use mendwright_store::{RunRecord, Store};
 use serde_json::{Map, Value};
 
-use super::loaded::{Loaded, Pages, Wanted, job_summary, load};
+use super::history;
+use super::loaded::{Loaded, Pages, Wanted, job_summary, load, policy_of};
 use super::record::Recording;
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::{Done, problem};
 use crate::config::Config;
+use crate::engine::time::now_us;
 use crate::engine::{Host, PlanRequest, rfc3339};
 use crate::view::difference::{PlanDifference, plan_difference};
 use crate::view::json;
-use crate::view::plan::{Options, Plan, plan};
+use crate::view::plan::{Options, Plan, Policy, plan};
 use crate::view::problem::{Exit, Problem};
 
 /// Find out what a job would change. Nothing is changed.
@@ -182,13 +184,27 @@ pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: Pl
     if let Some(before) = run.parent.filter(|_| !context.out.is_json()) {
         show_difference(context, host.store(), &run, before).await?;
     }
-    show(context, host.config(), &run, loaded, &now, ending.full);
+    let policy = policy_of(host.store(), run.number).await?;
+    show(context, host.config(), &run, loaded, policy.as_ref(), &now, ending.full);
     kept?;
-    let has_changes = run.state == State::Planned;
-    Ok(if has_changes && ending.detailed_exitcode { Exit::Changes } else { Exit::of_state(run.state) })
+    let has_changes = matches!(run.state, State::Planned | State::AwaitingApproval | State::Approved);
+    Ok(match (has_changes, ending.detailed_exitcode) {
+        (true, true) => Exit::Changes,
+        // The plan is what was asked for; whom its apply waits for is said in it.
+        (true, false) => Exit::Done,
+        (false, _) => Exit::of_state(run.state),
+    })
 }
 
-pub(super) fn show(context: &Context, config: &Config, run: &RunRecord, loaded: Loaded, now: &str, full: bool) {
+pub(super) fn show(
+    context: &Context,
+    config: &Config,
+    run: &RunRecord,
+    loaded: Loaded,
+    policy: Option<&Policy>,
+    now: &str,
+    full: bool,
+) {
     let Loaded { mut document, changes } = loaded;
     if context.out.is_json() {
         document.changes = changes;
@@ -196,7 +212,8 @@ pub(super) fn show(context: &Context, config: &Config, run: &RunRecord, loaded: 
         return;
     }
     let summary = job_summary(config, &run.job_name);
-    let view = Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now, next: &[] };
+    let next = history::next(run, now_us());
+    let view = Plan { document: &document, changes: &changes, job_summary: &summary, policy, now, next: &next };
     let options = Options { full, ..Options::default() };
     context.out.result(&plan(context.out.look, &view, &options));
 }

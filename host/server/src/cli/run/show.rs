@@ -7,7 +7,7 @@ use mendwright_core::text::escape;
 use mendwright_store::{RunNumber, RunRecord, Store};
 use serde::Serialize;
 
-use super::loaded::{Keys, Loaded, Pages, Wanted, job_summary, load};
+use super::loaded::{Keys, Loaded, Pages, Wanted, job_summary, load, policy_of};
 use super::{history, rfc3339_or_empty, sql};
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
@@ -113,10 +113,17 @@ async fn whole(context: &Context, config: &Config, store: &Store, run: &RunRecor
     let compensation = store.compensation_of(run.number).await.map_err(problem::store)?;
     let head = history::head(run, &events, compensation.as_ref(), Some(level), now_us);
     context.out.result(&format!("{}\n", run_show(context.out.look, &head)));
+    let policy = policy_of(store, run.number).await?;
     let summary = job_summary(config, &run.job_name);
     let next = history::next(run, now_us);
-    let view =
-        Plan { document: &document, changes: &changes, job_summary: &summary, policy: None, now: &now, next: &next };
+    let view = Plan {
+        document: &document,
+        changes: &changes,
+        job_summary: &summary,
+        policy: policy.as_ref(),
+        now: &now,
+        next: &next,
+    };
     let options = Options { full: args.full, grep: args.grep.as_deref(), only: &args.only };
     context.out.result(&plan(context.out.look, &view, &options));
     Ok(())

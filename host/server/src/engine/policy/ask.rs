@@ -45,8 +45,7 @@ impl Host {
         let chain = self.authority.chain(&around.people)?;
         let registry: Option<&Registry> = chain.as_ref().map(|chain| chain.in_force(around.now_us));
         let count = self.authority.count(registry, about.run, about.plan, votes, around.now_us);
-        let facts =
-            self.authority.facts(&self.config, question, about, registry, around, count.approvals.clone());
+        let facts = self.authority.facts(&self.config, question, about, registry, around, count.approvals.clone());
         let settings = self.authority.settings(about.run, around);
         let decision = self.authority.policies.now().engine.decide(&facts, &settings);
         Ok(Judged { decision, facts, count })

@@ -97,7 +97,8 @@ impl Authority {
             Level::Assisted => self.settings.approvals_level_3.max(1),
             Level::Auto | Level::Governed => 1,
         };
-        let (mut counted, mut approvals, mut last): (Vec<Vote>, Approvals, _) = (Vec::new(), Approvals::default(), None);
+        let (mut counted, mut approvals, mut last): (Vec<Vote>, Approvals, _) =
+            (Vec::new(), Approvals::default(), None);
         for vote in votes {
             last = None;
             match read(registry, run, plan, vote, level, now_us) {
@@ -258,8 +259,8 @@ fn read(
     now_us: i64,
 ) -> Result<Vote, (Who, NotCounted)> {
     let unknown = || Who::Person("unknown".to_owned());
-    let envelope = Envelope::parse(vote.envelope.as_bytes())
-        .map_err(|error| (unknown(), NotCounted::Invalid(error.into())))?;
+    let envelope =
+        Envelope::parse(vote.envelope.as_bytes()).map_err(|error| (unknown(), NotCounted::Invalid(error.into())))?;
     let statement = approval::Statement::read(&envelope).map_err(|error| (unknown(), NotCounted::Invalid(error)))?;
     let claimed = match &statement.person {
         mendwright_core::people::Actor::Person(name) => Who::Person(name.to_string()),

@@ -23,6 +23,7 @@ use mendwright_core::policy::Settings;
 use mendwright_policy::reload::Reloading;
 
 pub use people::DemoKey;
+pub(crate) use people::write_key;
 pub use vote::{Ballot, Voted};
 pub use why::{Answer, Why};
 

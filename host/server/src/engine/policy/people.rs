@@ -41,7 +41,8 @@ impl Host {
         if self.config.environment != DEMO || !self.store.people().await.map_err(stored)?.is_empty() {
             return Ok(Vec::new());
         }
-        let first: PersonName = typist.and_then(|name| name.to_ascii_lowercase().parse().ok()).map_or_else(first, Ok)?;
+        let first: PersonName =
+            typist.and_then(|name| name.to_ascii_lowercase().parse().ok()).map_or_else(first, Ok)?;
         let second = if first.as_str() == SECOND { FIRST } else { SECOND };
         let second: PersonName = second.parse().map_err(bad_name)?;
         let now_us = time::now_us();
@@ -124,4 +125,3 @@ pub(crate) fn write_key(path: &Path, key: &SecretKey) -> std::io::Result<()> {
     file.write_all(b"\n")?;
     file.sync_all()
 }
-

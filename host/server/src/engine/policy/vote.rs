@@ -75,7 +75,8 @@ impl Host {
             session: None,
             reason: ballot.reason.clone(),
         };
-        let mut envelope = statement.envelope().map_err(|error| Problem::new(Code::ApprovalInvalid, error.to_string()))?;
+        let mut envelope =
+            statement.envelope().map_err(|error| Problem::new(Code::ApprovalInvalid, error.to_string()))?;
         envelope.sign(key);
         Ok(envelope)
     }

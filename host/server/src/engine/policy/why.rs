@@ -48,8 +48,7 @@ impl Host {
         let corrupt = |error: serde_json::Error| Problem::new(Code::StoreCorrupt, format!("a decision: {error}"));
         let mut answers = Vec::new();
         for kept in self.store.decisions(number).await.map_err(stored)? {
-            let facts: mendwright_core::policy::Facts =
-                serde_json::from_str(&kept.decision.facts).map_err(corrupt)?;
+            let facts: mendwright_core::policy::Facts = serde_json::from_str(&kept.decision.facts).map_err(corrupt)?;
             answers.push(Answer {
                 at_us: kept.at_us,
                 is_kept: true,
