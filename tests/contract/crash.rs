@@ -11,7 +11,7 @@ use mendwright_store::RunNumber;
 use mendwright_tests::dump::Dump;
 
 use crate::shop::{MIXED, TENANT, mixed, own, prefix, shop};
-use crate::world::{ENGINES, Engine, Short as _, World};
+use crate::world::{ENGINES, Engine, Short as _, World, is_ready};
 
 const SIGKILL: i32 = 9;
 
@@ -84,6 +84,7 @@ async fn dies_at_every_step_of_an_apply(engine: Engine) {
     for (place, committed) in places {
         let host = world.host().await;
         let run = host.attack(TENANT, mixed()).await.unwrap();
+        host.approve(run.number).await.unwrap();
         drop(host);
         let number = run.number.get().to_string();
         killed(&under_test(&world, Some(&place), &["apply", &number, &prefix(&run)]), &place);
@@ -92,7 +93,7 @@ async fn dies_at_every_step_of_an_apply(engine: Engine) {
         if committed {
             agree(&world, &host, run.number, State::Succeeded, 1, &place).await;
         } else {
-            agree(&world, &host, run.number, State::Planned, 0, &place).await;
+            agree(&world, &host, run.number, State::Approved, 0, &place).await;
             before.assert_unchanged(&world.dump().await);
             let applied = host.confirm(&run).await.unwrap();
             assert_eq!((applied.problem, applied.run.state), (None, State::Succeeded), "{engine:?} {place}");
@@ -166,7 +167,7 @@ async fn a_dry_run_killed_in_its_rehearsal_changes_nothing() {
         let host = world.host().await;
         assert_eq!(host.store().run(RunNumber::new(1)).await.unwrap().state, State::Failed, "{engine:?}");
         let run = host.attack(TENANT, mixed()).await.unwrap();
-        assert_eq!(run.state, State::Planned, "{engine:?}");
+        assert!(is_ready(&run), "{engine:?}");
     }
 }
 
@@ -177,6 +178,7 @@ async fn a_host_killed_while_it_recovers_is_recovered_by_the_next() {
         let (_, after) = ends(&world).await;
         let host = world.host().await;
         let run = host.attack(TENANT, mixed()).await.unwrap();
+        host.approve(run.number).await.unwrap();
         drop(host);
         let number = run.number.get().to_string();
         killed(&under_test(&world, Some("after_commit"), &["apply", &number, &prefix(&run)]), "after_commit");
@@ -197,6 +199,7 @@ async fn a_run_left_in_flight_waits_for_its_target() {
     let (_, after) = ends(&world).await;
     let host = world.host().await;
     let run = host.attack(TENANT, mixed()).await.unwrap();
+    host.approve(run.number).await.unwrap();
     drop(host);
     let number = run.number.get().to_string();
     killed(&under_test(&world, Some("after_commit"), &["apply", &number, &prefix(&run)]), "after_commit");
@@ -226,6 +229,7 @@ async fn a_target_that_lost_a_commit_is_diverged_and_left_alone() {
     let world = shop(Engine::Sqlite).await;
     let host = world.host().await;
     let run = host.attack(TENANT, mixed()).await.unwrap();
+    host.approve(run.number).await.unwrap();
     drop(host);
     let backup = world.directory().join("backup.db");
     world.sql(&format!("VACUUM INTO '{}'", backup.display())).await;

@@ -90,7 +90,7 @@ async fn on_a_full_disk_a_plan_is_applied_wholly_or_not_at_all_and_can_go_on_lat
             let now = host.store().run(run.number).await.unwrap();
             let unchanged = before.difference(&world.dump().await).is_empty();
             match now.state {
-                State::Planned => {
+                State::Planned | State::Approved => {
                     assert!(unchanged, "{engine:?} {blocks}: {told}");
                     assert_eq!(host.confirm(&run).await.unwrap().run.state, State::Succeeded, "{engine:?} {blocks}");
                 }

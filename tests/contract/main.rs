@@ -31,6 +31,7 @@ mod properties;
 mod recordings;
 mod schemas;
 mod shop;
+mod store;
 mod story;
 mod tidy;
 mod world;

@@ -284,7 +284,14 @@ async fn whatever_is_edited_in_a_stored_plan_it_is_refused() {
             if engine == Engine::Sqlite {
                 let ended = host.apply(run.number, &digest.hex(), "person:alice").await;
                 let said = ended.map_or_else(|problem| problem.code, |applied| applied.problem.unwrap().code);
-                let refused = [Code::PlanTampered, Code::PlanBinding, Code::TargetChanged, Code::PlanDrifted];
+                // Nobody approved that digest, either.
+                let refused = [
+                    Code::PlanTampered,
+                    Code::PlanBinding,
+                    Code::TargetChanged,
+                    Code::PlanDrifted,
+                    Code::ApprovalsMissing,
+                ];
                 assert!(refused.contains(&said), "{at} {said:?}");
             }
             before.assert_unchanged(&world.dump_everything().await);

@@ -339,7 +339,9 @@ pub(crate) fn request(job: &str, tenant: &str, params: serde_json::Value) -> Pla
 
 /// What the tests do with a host, in few words.
 pub(crate) trait Short {
+    /// Plans, and lets bob approve what waits for somebody's word: nothing but an apply is missing.
     async fn plan_of(&self, job: &str, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem>;
+    /// The same, of the hostile guest.
     async fn attack(&self, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem>;
     /// Lets bob say yes to a plan that waits for somebody's word.
     async fn approve(&self, run: RunNumber) -> Result<(), Problem>;
@@ -351,11 +353,13 @@ pub(crate) trait Short {
 
 impl Short for Host {
     async fn plan_of(&self, job: &str, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem> {
-        self.plan(request(job, tenant, params)).await
+        let run = self.plan(request(job, tenant, params)).await?;
+        self.approve(run.number).await?;
+        Ok(self.store().run(run.number).await.unwrap())
     }
 
     async fn attack(&self, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem> {
-        self.plan(request("hostile", tenant, params)).await
+        self.plan_of("hostile", tenant, params).await
     }
 
     async fn approve(&self, run: RunNumber) -> Result<(), Problem> {
@@ -408,4 +412,9 @@ pub(crate) fn lines(changes: &[BoundChange]) -> Vec<String> {
             format!("{} {} {} {}", change.action, change.resource, change.key_text(), cells.join(" "))
         })
         .collect()
+}
+
+/// Whether nothing but an apply is missing.
+pub(crate) fn is_ready(run: &RunRecord) -> bool {
+    matches!(run.state, State::Planned | State::Approved)
 }

@@ -26,6 +26,8 @@ pub mod db;
 pub mod decide;
 pub mod error;
 pub mod find;
+#[cfg(any(test, feature = "testing"))]
+pub mod fixtures;
 pub mod keys;
 pub mod lease;
 pub mod log;

@@ -175,11 +175,12 @@ async fn stopped_past_its_lease(engine: Engine) {
     for (place, _) in places() {
         let host = world.host().await;
         let run = host.attack(TENANT, mixed()).await.unwrap();
+        host.approve(run.number).await.unwrap();
         let number = run.number.get().to_string();
         let stale = Stopped::at(&world, &place, &["apply", &number, &prefix(&run)]).await;
         let target = host.target("target").unwrap();
         let running = host.store().run(run.number).await.unwrap();
-        assert_eq!((running.state, running.attempt), (State::Applying, 1), "{place}");
+        assert_eq!((running.state, running.attempt), (State::Applying, 2), "{place}");
         let told = taken_over(&world, &target, &running).await;
         let (is_well, said) = stale.goes_on();
         let told = match told {

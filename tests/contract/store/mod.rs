@@ -1,0 +1,4 @@
+//! The control store on both engines.
+
+mod differential;
+mod hosts;
