@@ -66,7 +66,11 @@ impl Host {
         let Batched { prefix, stopped } = computed.apply_batched(context, plan.digest, size, done).await;
         match stopped {
             None => Ok(prefix.changes),
-            Some(error) => Err(stopped_after(run, plan, prefix, error)),
+            Some(error) => {
+                // The switch says what becomes of a plan that it stops half-way.
+                let restores = error.code() == Code::Halted && self.restores_what_runs().await.unwrap_or(false);
+                Err(stopped_after(run, plan, prefix, error, restores))
+            }
         }
     }
 
@@ -166,12 +170,18 @@ impl Host {
 }
 
 /// How a plan ends whose next batch could not be made.
-fn stopped_after(run: &RunRecord, plan: &StoredPlan, prefix: Prefix, error: GatewayError) -> Ended {
+fn stopped_after(
+    run: &RunRecord,
+    plan: &StoredPlan,
+    prefix: Prefix,
+    error: GatewayError,
+    restores: bool,
+) -> Ended {
     if prefix.batches == 0 {
         return flush_ended(error);
     }
     let so_far = format!("{} of {} rows were written before", prefix.changes, plan.header.changes_count);
-    let later = matches!(error, GatewayError::Unavailable { .. } | GatewayError::CommitUnknown);
+    let later = !restores && matches!(error, GatewayError::Unavailable { .. } | GatewayError::CommitUnknown);
     let ended = flush_ended(error);
     if later {
         let next = format!("mendwright run show {}", run.number.get());

@@ -25,10 +25,12 @@ impl Host {
     ) -> Result<T, Problem> {
         // On the heap: what a whole repair holds is too much for the stack of the one who waits for it.
         let mut work = Box::pin(work);
+        let mut watching = Box::pin(self.watch_switches());
         let every = Duration::from_micros(RENEW_US.unsigned_abs());
         let outcome = loop {
             tokio::select! {
                 outcome = &mut work => break outcome,
+                never = &mut watching => match never {},
                 () = tokio::time::sleep(every) => {}
             }
             match self.store.renew(lease).await {

@@ -10,7 +10,7 @@
 //!   `policy`: whether they may be, and the word of people;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone;
-//! - `held`: working on a run that is leased to this process; `work`: what a worker does;
+//! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a worker does;
 //!   `recover`: what a dead process left.
 
 mod apply;
@@ -30,6 +30,7 @@ mod recover;
 mod targets;
 pub(crate) mod time;
 mod undo;
+mod watch;
 mod words;
 mod work;
 
@@ -68,8 +69,10 @@ pub struct Host {
     journal_key: MacKey,
     authority: policy::Authority,
     demo_keys: Vec<DemoKey>,
-    /// Nobody throws a switch while the command line is the only host.
+    /// What the switches said when they were last looked at.
     gate: Gate,
+    /// Whoever holds it looks.
+    watching: tokio::sync::Mutex<()>,
 }
 
 impl Host {
@@ -93,10 +96,11 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
-        let gate = Gate::open();
+        let gate = Gate::watched();
+        let watching = tokio::sync::Mutex::new(());
         let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
         let typist = env.typist();
-        let mut host = Self { config, env, store, sandbox, journal_key, authority, demo_keys: Vec::new(), gate };
+        let mut host = Self { config, env, store, sandbox, journal_key, authority, demo_keys: Vec::new(), gate, watching };
         host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
         host.recover_all().await?;
         Ok(host)

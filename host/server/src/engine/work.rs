@@ -100,7 +100,7 @@ impl Host {
         let by = asked.map(|asked| asked.by.clone()).unwrap_or_default();
         match (run.state, asked.map(|asked| asked.task)) {
             (State::Planning, _) => self.plan_claimed(run, lease).await,
-            (state, _) if state.is_in_flight() => Box::pin(self.recover(run)).await,
+            (state, _) if state.is_in_flight() => self.recover_claimed(run, lease).await,
             (_, Some(Task::Apply)) => match self.apply_held(run.number, &confirm, &by, Patience::Again).await {
                 Ok(applied) => applied.problem.map_or(Ok(()), Err),
                 Err(problem) => self.gave_up(lease, problem).await,
@@ -114,6 +114,17 @@ impl Host {
                 self.gave_up(lease, nothing).await
             }
         }
+    }
+
+    /// What a former attempt left. Where the target does not answer, or a switch is thrown, it waits.
+    async fn recover_claimed(&self, run: &RunRecord, lease: Lease) -> Result<(), Problem> {
+        let recovered = Box::pin(self.recover(run)).await;
+        let found = self.store.run(run.number).await.map_err(problem::store)?;
+        if found.state.is_in_flight() && found.attempt == lease.attempt {
+            let tries = found.asked.map_or(0, |asked| asked.tries).min(TRIES_MAX - 1);
+            self.store.put_off(lease, pause_us(tries)).await.map_err(problem::store)?;
+        }
+        recovered
     }
 
     /// A dry run that nobody waits for.

@@ -70,6 +70,7 @@ impl Shell {
         let done = Command::new(&self.binary)
             .args(words)
             .current_dir(&self.directory)
+            .env("USER", "alice")
             .stdin(Stdio::null())
             .output()
             .with_context(|| self.binary.display().to_string())?;

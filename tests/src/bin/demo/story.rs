@@ -36,9 +36,14 @@ pub(crate) async fn run(shell: &Shell) -> Result<()> {
     let unchanged = Dump::of_sqlite(&database, Scope::Application).await?.sha256() == broken.sha256();
     println!("  the database before and after the dry run: {}\n", if unchanged { "the same" } else { "DIFFERENT" });
 
-    say("Invoices are class ledger: only a person's word applies this, and the word is the plan's digest. \
-         The job runs again on today's data; if it does not want exactly these changes, nothing happens.");
+    say("Invoices are class ledger: that is level 3, and nothing applies it by itself. Alice confirms the \
+         plan's digest, and is told whose word is missing:");
     let digest = shell.digest(&["run", "show", "1", "--json"])?;
+    shell.run(&["run", "apply", "1", "--confirm", &digest], 5)?;
+    say("Nobody approves their own request. Bob reads the plan on his own machine and signs it with his own \
+         key; a demo made one for him.");
+    shell.run(&["run", "approve", "1", "--key", "mendwright.db.keys/bob.key"], 0)?;
+    say("The job runs again on today's data; if it does not want exactly these changes, nothing happens.");
     shell.run(&["run", "apply", "1", "--confirm", &digest], 0)?;
 
     say("A second dry run finds nothing to change: the repair is idempotent.");
