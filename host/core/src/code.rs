@@ -171,6 +171,7 @@ codes! {
     ApprovalInvalid = "ERR_APPROVAL_INVALID", Security, "The approval, rejection or withdrawal is not a statement that its key signed.";
     ApprovalNotCounted = "ERR_APPROVAL_NOT_COUNTED", Security, "The statement is genuine and does not count for this run.";
     AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
+    AuditForked = "ERR_AUDIT_FORKED", Security, "The audit log does not go on from a checkpoint that was signed before.";
     // our own store
     StoreUnavailable = "ERR_STORE_UNAVAILABLE", Integration, "The control store cannot be opened or written.";
     StoreCorrupt = "ERR_STORE_CORRUPT", Data, "The control store holds something that cannot be.";

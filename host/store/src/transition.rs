@@ -23,6 +23,7 @@ pub struct Step {
     note: String,
     by: Option<String>,
     again_at_us: Option<i64>,
+    facts: Vec<Fact>,
 }
 
 impl Step {
@@ -39,7 +40,15 @@ impl Step {
             note: String::new(),
             by: None,
             again_at_us: None,
+            facts: Vec::new(),
         }
+    }
+
+    /// Something to be told of the run together with the step, in the audit log.
+    #[must_use]
+    pub fn fact(mut self, fact: Fact) -> Self {
+        self.facts.push(fact);
+        self
     }
 
     /// Who did it: `person:alice`. The host itself otherwise.
@@ -249,7 +258,10 @@ pub(crate) async fn move_run(
         Some(outcome) => fact.say("code", outcome.code),
         None => fact,
     };
-    audit::record(conn, fact, failed).await?;
+    audit::record(conn.reborrow(), fact, failed).await?;
+    for fact in step.facts.iter().cloned() {
+        audit::record(conn.reborrow(), fact.run(run).tenant(&tenant), failed).await?;
+    }
     Ok(to)
 }
 

@@ -110,6 +110,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_REGISTRY_INVALID",
     "ERR_APPROVAL_INVALID",
     "ERR_APPROVAL_NOT_COUNTED",
+    "ERR_AUDIT_FORKED",
     "ERR_AUDIT_TAMPERED",
     "ERR_STORE_UNAVAILABLE",
     "ERR_STORE_CORRUPT",

@@ -140,6 +140,7 @@ impl Exit {
             | C::RegistryInvalid
             | C::ApprovalInvalid
             | C::AuditTampered
+            | C::AuditForked
             | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown
