@@ -8,10 +8,11 @@
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
-//!   job says to its being undone;
+//!   job says to its being undone; [`audit`]: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `recover`: what a dead process left.
 
 mod apply;
+pub(crate) mod audit;
 mod batched;
 mod bind;
 mod compensate;
@@ -44,6 +45,7 @@ use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
 pub use apply::Applied;
+pub use audit::{Kept, LogKey};
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
 pub use targets::{target, targets};
@@ -60,6 +62,7 @@ pub struct Host {
     store: Store,
     sandbox: Sandbox,
     journal_key: MacKey,
+    log_key: LogKey,
 }
 
 impl Host {
@@ -71,7 +74,7 @@ impl Host {
     pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
         let store = open_store(&config, &env).await?;
         let beside = state_path(&config, store.place());
-        let key = HostKey::load_or_create(&ending(&beside, ".key"), random).map_err(problem::store)?;
+        let key = host_key(&beside)?;
         let sandbox = Sandbox::new(mendwright_sandbox::Config {
             cache: Some(CacheConfig {
                 directory: ending(&beside, ".cache"),
@@ -83,7 +86,8 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
-        let host = Self { config, env, store, sandbox, journal_key };
+        let log_key = LogKey::of(&key, config.audit.origin.as_deref());
+        let host = Self { config, env, store, sandbox, journal_key, log_key };
         host.recover_all().await?;
         Ok(host)
     }
@@ -98,6 +102,16 @@ impl Host {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Gives entries of the audit log their places, signs what was not signed for too long and sends that
+    /// elsewhere: a bounded round, for whoever calls it again and again.
+    ///
+    /// # Errors
+    /// The log does not go on from what was signed, or a place elsewhere cannot be written.
+    pub async fn keep_audit(&self) -> Result<Kept, Problem> {
+        let (store, key, audit) = (&self.store, &self.log_key, &self.config.audit);
+        audit::Log { store, key, audit }.keep(time::now_us()).await
     }
 
     /// Now, in microseconds since 1970-01-01 UTC.
@@ -140,6 +154,11 @@ pub(crate) async fn open_store(config: &Config, env: &Env) -> Result<Store, Prob
         Location::Postgres(url) => Store::open_postgres(url.expose(), &owner, now_us).await,
     }
     .map_err(problem::store)
+}
+
+/// The host's key, in its file beside the control file or the configuration.
+fn host_key(beside: &std::path::Path) -> Result<HostKey, Problem> {
+    HostKey::load_or_create(&ending(beside, ".key"), random).map_err(problem::store)
 }
 
 /// What the names of this host's own files begin with: the control file, or `mendwright` beside the
