@@ -379,14 +379,22 @@ async fn a_proof_is_verified_offline_and_fails_with_any_bit_flipped() {
     let key = done(&key).trim();
     // Nothing of the host is there: neither its store nor its configuration.
     let alone = tempfile::tempdir().unwrap();
-    let check = |file: &Path, key: &str| {
+    let check_with = |file: &Path, key: &str, more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
         command.arg(alone.path().join("none.toml")).args(["cli", "audit", "check"]).arg(file).args(["--key", key]);
-        command.current_dir(alone.path()).env_clear().output().unwrap()
+        command.args(more).current_dir(alone.path()).env_clear().output().unwrap()
     };
+    let check = |file: &Path, key: &str| check_with(file, key, &[]);
     let whole = check(&file, key);
     assert!(whole.status.success(), "{whole:?}");
     assert!(String::from_utf8_lossy(&whole.stdout).contains("target.flushed"));
+    // The checkpoint that it leads to went elsewhere before it was handed out.
+    std::fs::copy(world.directory().join("elsewhere"), alone.path().join("anchored")).unwrap();
+    assert!(check_with(&file, key, &["--checkpoint", "anchored"]).status.success());
+    let text = std::fs::read_to_string(alone.path().join("anchored")).unwrap();
+    let fork = Checkpoint::new("x", 1, [0; 32]).sign(&secret()).unwrap().to_string();
+    std::fs::write(alone.path().join("anchored"), text.replace("\u{2014}", "-") + &fork).unwrap();
+    assert_eq!(check_with(&file, key, &["--checkpoint", "anchored"]).status.code(), Some(1));
     let proof = std::fs::read(&file).unwrap();
     let flipped = alone.path().join("flipped.json");
     for (n, at) in (0..proof.len()).step_by(proof.len() / 120).enumerate() {

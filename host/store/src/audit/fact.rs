@@ -16,6 +16,9 @@ const BODY_BYTES_MAX: usize = ENTRY_BYTES_MAX / 2;
 /// A longer text gives way to its digest where a body is too long: a sentence of a person is shorter.
 const TEXT_BYTES_KEPT: usize = 256;
 
+/// A name that is longer gives way to its digest: an entry must fit, whatever somebody typed.
+const NAME_BYTES_MAX: usize = 2_048;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
@@ -99,8 +102,8 @@ pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Err
     .bind(at_us)
     .bind(kind)
     .bind(run.map(RunNumber::column))
-    .bind(tenant)
-    .bind(actor)
+    .bind(tenant.map(name))
+    .bind(name(actor))
     .bind(body_text(body)?)
     .bind(once)
     .bind(delivery)
@@ -108,6 +111,14 @@ pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Err
     .await
     .map_err(failed)?;
     Ok(())
+}
+
+fn name(text: String) -> String {
+    if text.len() > NAME_BYTES_MAX { digest_of(&text) } else { text }
+}
+
+fn digest_of(text: &str) -> String {
+    format!("{} ({} bytes)", Digest::of(text.as_bytes()), text.len())
 }
 
 /// The body as JSON. An entry has a longest length: texts that are too long for it stand elsewhere too, and
@@ -119,7 +130,7 @@ fn body_text(mut body: BTreeMap<&'static str, String>) -> Result<String> {
         return Ok(text);
     }
     for value in body.values_mut().filter(|value| value.len() > TEXT_BYTES_KEPT) {
-        *value = format!("{} ({} bytes)", Digest::of(value.as_bytes()), value.len());
+        *value = digest_of(value);
     }
     json(&body)
 }
@@ -135,5 +146,6 @@ mod tests {
         let expected =
             format!("{{\"facts\":\"{} (100000 bytes)\",\"stage\":\"at_apply\"}}", Digest::of(long.as_bytes()));
         assert_eq!(text, expected);
+        assert_eq!((name("alice".into()), name(long.clone())), ("alice".into(), digest_of(&long)));
     }
 }

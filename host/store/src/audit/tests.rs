@@ -117,56 +117,61 @@ struct Attack {
     found: Vec<AuditDamage>,
 }
 
-fn attacks(size: u64) -> Vec<Attack> {
-    let attack = |sql: String, found: Vec<AuditDamage>| Attack { sql, found };
+fn attack(sql: String, found: Vec<AuditDamage>) -> Attack {
+    Attack { sql, found }
+}
+
+/// What somebody does to one entry.
+fn attacks_on_entry(size: u64, n: u64) -> Vec<Attack> {
     let signed = |damage| AuditDamage::Signed(size, damage);
     let mut all = Vec::new();
-    for n in [0, 1, 255, 256, 511, 512, 598, 599] {
-        let changed =
-            |column: &str, change: &str| format!("UPDATE audit_leaves SET {column} = {change} WHERE leaf = {n}");
-        all.push(attack(
-            changed("entry", "replace(entry, 'test.told', 'test.tolD')"),
-            vec![signed(Damage::Changed { index: n }), AuditDamage::Entry(n)],
-        ));
-        all.push(attack(
-            changed("entry", "CAST(x'ff' AS TEXT) || substr(entry, 2)"),
-            vec![signed(Damage::Changed { index: n })],
-        ));
-        all.push(attack(changed("entry", "entry || ' '"), vec![signed(Damage::Changed { index: n })]));
-        all.push(attack(changed("hash", "'0' || substr(hash, 2, 62) || 'g'"), vec![AuditDamage::Leaf(n)]));
-        all.push(attack(changed("hash", "upper(hash)"), vec![AuditDamage::Leaf(n)]));
-        all.push(attack(
-            format!("DELETE FROM audit_leaves WHERE leaf = {n}"),
-            vec![signed(Damage::Missing { index: n })],
-        ));
-        let entries = |set: &str| format!("UPDATE audit_entries SET {set} WHERE leaf = {n}");
-        for set in [
-            "kind = 'test.tolD'",
-            "at_us = at_us + 1",
-            "run = coalesce(run, 0) + 1",
-            "run = NULL",
-            "tenant = 'x'",
-            "actor = 'hosu'",
-            "body = replace(body, '}', ' }')",
-            "body = replace(body, 'n', 'm')",
-            "times = 2",
-            "delivery = 'x'",
-            "id = id + 100000",
-            "leaf = NULL",
-        ] {
-            all.push(attack(entries(set), vec![AuditDamage::Entry(n)]));
-        }
-        all.push(attack(format!("DELETE FROM audit_entries WHERE leaf = {n}"), vec![AuditDamage::Entry(n)]));
-        // One is inserted, and what follows moves up.
-        all.push(attack(
-            format!(
-                "UPDATE audit_leaves SET leaf = -1 - leaf WHERE leaf >= {n}; \
-                 UPDATE audit_leaves SET leaf = -leaf WHERE leaf < 0; \
-                 INSERT INTO audit_leaves SELECT {n}, 'forged', hash FROM audit_leaves WHERE leaf = {n} + 1;"
-            ),
-            vec![signed(Damage::Inserted { index: n }), AuditDamage::Counter("entries")],
-        ));
+    let changed = |column: &str, change: &str| format!("UPDATE audit_leaves SET {column} = {change} WHERE leaf = {n}");
+    all.push(attack(
+        changed("entry", "replace(entry, 'test.told', 'test.tolD')"),
+        vec![signed(Damage::Changed { index: n }), AuditDamage::Entry(n)],
+    ));
+    all.push(attack(
+        changed("entry", "CAST(x'ff' AS TEXT) || substr(entry, 2)"),
+        vec![signed(Damage::Changed { index: n })],
+    ));
+    all.push(attack(changed("entry", "entry || ' '"), vec![signed(Damage::Changed { index: n })]));
+    all.push(attack(changed("hash", "'0' || substr(hash, 2, 62) || 'g'"), vec![AuditDamage::Leaf(n)]));
+    all.push(attack(changed("hash", "upper(hash)"), vec![AuditDamage::Leaf(n)]));
+    all.push(attack(format!("DELETE FROM audit_leaves WHERE leaf = {n}"), vec![signed(Damage::Missing { index: n })]));
+    let entries = |set: &str| format!("UPDATE audit_entries SET {set} WHERE leaf = {n}");
+    for set in [
+        "kind = 'test.tolD'",
+        "at_us = at_us + 1",
+        "run = coalesce(run, 0) + 1",
+        "run = NULL",
+        "tenant = 'x'",
+        "actor = 'hosu'",
+        "body = replace(body, '}', ' }')",
+        "body = replace(body, 'n', 'm')",
+        "times = 2",
+        "delivery = 'x'",
+        "id = id + 100000",
+        "leaf = NULL",
+    ] {
+        all.push(attack(entries(set), vec![AuditDamage::Entry(n)]));
     }
+    all.push(attack(format!("DELETE FROM audit_entries WHERE leaf = {n}"), vec![AuditDamage::Entry(n)]));
+    // One is inserted, and what follows moves up.
+    all.push(attack(
+        format!(
+            "UPDATE audit_leaves SET leaf = -1 - leaf WHERE leaf >= {n}; \
+             UPDATE audit_leaves SET leaf = -leaf WHERE leaf < 0; \
+             INSERT INTO audit_leaves SELECT {n}, 'forged', hash FROM audit_leaves WHERE leaf = {n} + 1;"
+        ),
+        vec![signed(Damage::Inserted { index: n }), AuditDamage::Counter("entries")],
+    ));
+    all
+}
+
+/// What somebody does to any table of the log.
+fn attacks(size: u64) -> Vec<Attack> {
+    let mut all: Vec<Attack> =
+        [0, 1, 255, 256, 511, 512, 598, 599].into_iter().flat_map(|n| attacks_on_entry(size, n)).collect();
     for n in [0, 1] {
         let node = vec![AuditDamage::Node(1, n)];
         let change = "hash = substr(hash, 2) || '0'";

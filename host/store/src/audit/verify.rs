@@ -60,7 +60,7 @@ impl fmt::Display for AuditDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Leaf(n) => write!(f, "entry {n} was changed: its bytes do not give the hash beside them"),
-            Self::Entry(n) => write!(f, "entry {n}: its row in audit_entries was changed, or is gone"),
+            Self::Entry(n) => write!(f, "entry {n} and its row in audit_entries do not say the same"),
             Self::Stray(n) => write!(f, "entry {n}: a row in audit_entries says so, and there is no such entry"),
             Self::Gap(from, to) if from + 1 == *to => write!(f, "entry {from} is gone"),
             Self::Gap(from, to) => write!(f, "entries {from} to {} are gone", to - 1),
@@ -125,7 +125,7 @@ impl AuditReport {
 impl Store {
     /// Computes the whole log again and compares it with its hashes, with the checkpoints that the store
     /// holds, and with `trusted` ones: from elsewhere, their signature verified. Takes a second for each
-    /// hundred thousand entries, and in memory little unless something differs.
+    /// hundred thousand entries, and little memory unless something differs.
     ///
     /// # Errors
     /// As any read: what differs is in the report.
@@ -443,9 +443,10 @@ fn locate_in(
     let located = best.unwrap_or_default();
     report.n_more += located.n_more;
     for damage in located.damages {
-        let damage = match damage {
-            Damage::Somewhere { from, to } => Damage::Somewhere { from: from.max(fits), to },
-            other => other,
+        let damage = if let Damage::Somewhere { from, to } = damage {
+            Damage::Somewhere { from: from.max(fits), to }
+        } else {
+            damage
         };
         // What is known from a signature need not be said once more without.
         let index = match &damage {

@@ -23,6 +23,9 @@ pub struct Args {
     /// The log's key, from somebody you trust.
     #[arg(long, value_name = "VKEY", value_parser = super::vkey)]
     key: VerifierKey,
+    /// Checkpoints from elsewhere: what the proof leads to must be one of these.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +58,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Done {
     };
     let entries: Vec<(u64, Entry)> = verified.entries.iter().map(entry).collect::<Result<_, _>>()?;
     same_run(&proof.run, &entries)?;
+    let held = match &args.checkpoint {
+        Some(path) if super::from_file(path, &args.key)?.contains(&verified.checkpoint) => Held::Anchored,
+        Some(path) => {
+            let size = verified.checkpoint.size;
+            return Err(tampered(format!("{} does not have this checkpoint of {size} entries", path.display())));
+        }
+        None => Held::Signed,
+    };
     if context.out.is_json() {
         context.out.json(&Checked {
             format_version: FORMAT_VERSION,
@@ -65,7 +76,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Done {
         });
         return Ok(Exit::Done);
     }
-    let lines: Vec<_> = entries.into_iter().map(|(index, entry)| line(index, Held::Signed, entry)).collect();
+    let lines: Vec<_> = entries.into_iter().map(|(index, entry)| line(index, held, entry)).collect();
     let checkpoint = &verified.checkpoint;
     context.out.result(&proven(context.out.look, &proof.run, &checkpoint.origin, checkpoint.size, &lines));
     Ok(Exit::Done)

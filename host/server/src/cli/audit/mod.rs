@@ -8,11 +8,17 @@ mod prove;
 mod tail;
 mod verify;
 
-use mendwright_core::note::VerifierKey;
+use std::path::Path;
 
-use crate::cli::Done;
+use mendwright_core::code::Code;
+use mendwright_core::note::VerifierKey;
+use mendwright_core::tlog::Checkpoint;
+
 use crate::cli::context::Context;
 use crate::cli::runtime::block_on;
+use crate::cli::{Done, problem};
+use crate::engine::audit::checkpoints;
+use crate::view::problem::Problem;
 
 /// What happened: read it, verify it, prove it, hand it out.
 #[derive(Debug, clap::Subcommand)]
@@ -48,4 +54,15 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
 /// The key of a log as it is typed.
 fn vkey(text: &str) -> Result<VerifierKey, String> {
     text.parse().map_err(|error: mendwright_core::note::VerifierError| error.to_string())
+}
+
+/// The checkpoints in a file that the log's key signed.
+fn from_file(path: &Path, key: &VerifierKey) -> Result<Vec<Checkpoint>, Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| problem::io("read", path, &error))?;
+    let found = checkpoints(&text, key);
+    if found.is_empty() {
+        let message = format!("{} holds no checkpoint that {} signed", path.display(), key.name());
+        return Err(Problem::new(Code::AuditTampered, message));
+    }
+    Ok(found)
 }

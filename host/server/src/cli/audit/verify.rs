@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::{Done, problem};
-use crate::engine::audit::{Opened, checkpoints};
+use crate::engine::audit::Opened;
 use crate::view::audit::{Anchor, Standing, verified};
 use crate::view::problem::{Exit, Problem};
 
@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         None => opened.key.verifier()?,
     };
     let mut trusted = match &args.checkpoint {
-        Some(path) => from_file(path, &key)?,
+        Some(path) => super::from_file(path, &key)?,
         None => Vec::new(),
     };
     let elsewhere = opened.log().elsewhere(&key).await?;
@@ -93,16 +93,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         context.out.result(&verified(context.out.look, &standing, report.checkpoints, &key.to_string()));
     }
     Ok(Exit::Done)
-}
-
-fn from_file(path: &PathBuf, key: &VerifierKey) -> Result<Vec<Checkpoint>, Problem> {
-    let text = std::fs::read_to_string(path).map_err(|error| problem::io("read", path, &error))?;
-    let found = checkpoints(&text, key);
-    if found.is_empty() {
-        let message = format!("{} holds no checkpoint that {} signed", path.display(), key.name());
-        return Err(Problem::new(Code::AuditTampered, message));
-    }
-    Ok(found)
 }
 
 /// Checkpoints that a place had, as the control store knows, and has no longer.
