@@ -124,7 +124,7 @@ impl AuditReport {
 
 impl Store {
     /// Computes the whole log again and compares it with its hashes, with the checkpoints that the store
-    /// holds, and with `trusted` ones: from elsewhere, their signature verified. Takes a second for each
+    /// holds, and with `trusted` ones: from elsewhere, their signature verified. Takes a second or two for each
     /// hundred thousand entries, and little memory unless something differs.
     ///
     /// # Errors
