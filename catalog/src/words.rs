@@ -99,6 +99,24 @@ const FORMATS: &[Format] = &[
             _ => Err("{tenant} stands in it more than once".to_owned()),
         },
     },
+    Format {
+        name: "mendwright-log-origin",
+        pattern: "^[^ +]+$",
+        takes: "the name of a log such as \"example.org/mendwright\", without spaces and plus signs",
+        check: |text| {
+            let fits = text.len() <= 200 && !text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+');
+            if fits { Ok(()) } else { Err("at most 200 bytes, without spaces and plus signs".to_owned()) }
+        },
+    },
+    Format {
+        name: "mendwright-anchor",
+        pattern: "^file:.+",
+        takes: "a place such as \"file:/mnt/elsewhere/checkpoints\"",
+        check: |text| match text.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Ok(()),
+            Some(_) | None => Err("file: and a path".to_owned()),
+        },
+    },
 ];
 
 fn name(text: &str) -> Result<(), String> {
@@ -147,6 +165,10 @@ formats! {
     Currency = "mendwright-currency";
     /// The schema of a schema's name for each tenant.
     TenantSchema = "mendwright-tenant-schema";
+    /// The schema of the name of a log.
+    LogOrigin = "mendwright-log-origin";
+    /// The schema of a place for checkpoints.
+    Anchor = "mendwright-anchor";
 }
 
 macro_rules! enumerations {

@@ -17,6 +17,7 @@ mod filters;
 mod full_disk;
 mod hostile;
 mod masked;
+mod p10_audit;
 mod p12_deterministic;
 mod p13_metered;
 mod p1_dry_run;

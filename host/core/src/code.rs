@@ -180,6 +180,7 @@ codes! {
     ApprovalNotCounted = "ERR_APPROVAL_NOT_COUNTED", Security, "The statement is genuine and does not count for this run.";
     AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
     Halted = "ERR_HALTED", Security, "A switch stops every apply, or the host could not see whether one was thrown.";
+    AuditForked = "ERR_AUDIT_FORKED", Security, "The audit log does not go on from a checkpoint that was signed before.";
     // our own store
     StoreUnavailable = "ERR_STORE_UNAVAILABLE", Integration, "The control store cannot be opened or written.";
     StoreCorrupt = "ERR_STORE_CORRUPT", Data, "The control store holds something that cannot be.";

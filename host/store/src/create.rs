@@ -156,6 +156,7 @@ async fn insert(
     let begun = Fact::new("run.begun", &new.requested_by, now_us)
         .run(number)
         .tenant(&new.tenant)
+        .say("id", new.id)
         .say("job", &new.job_name)
         .say("version", &new.job_version);
     query(sql)

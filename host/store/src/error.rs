@@ -166,6 +166,18 @@ pub enum Error {
         /// The run.
         run: RunNumber,
     },
+    /// The audit log is not what was written. Nothing is added to it.
+    #[error("the audit log is not what was written: {what}")]
+    AuditTampered {
+        /// What differs.
+        what: String,
+    },
+    /// The audit log does not go on from what was signed. Nothing is signed.
+    #[error("the audit log does not go on from what was signed: {what}")]
+    AuditForked {
+        /// From what, and why not.
+        what: String,
+    },
     /// The host's key file cannot be used.
     #[error("the host's key file `{}` cannot be used: {detail}", path.display())]
     KeyFile {
@@ -202,6 +214,8 @@ impl Error {
             Self::Fenced { .. } => Code::FenceLost,
             Self::Illegal { source, .. } => source.code(),
             Self::PlanTampered { .. } => Code::PlanTampered,
+            Self::AuditTampered { .. } => Code::AuditTampered,
+            Self::AuditForked { .. } => Code::AuditForked,
             Self::KeyFile { .. } => Code::KeyFile,
             Self::Bug(_) => Code::Internal,
         }
@@ -244,6 +258,7 @@ impl Error {
             }
             Self::Superseded { .. } => "sign a change of the newest version: `mendwright person list`".to_owned(),
             Self::VotesFull { run } => format!("mendwright run plan --again {}", run.get()),
+            Self::AuditTampered { .. } | Self::AuditForked { .. } => "mendwright audit verify".to_owned(),
             Self::KeyFile { hint, .. } => hint.clone(),
             Self::Bug(_) => "please report this with the run's log".to_owned(),
         }

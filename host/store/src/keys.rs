@@ -24,6 +24,8 @@ pub enum KeyUse {
     Journal,
     /// The MAC of compiled code in the cache.
     CompiledCode,
+    /// The seed of the key that signs the audit log.
+    Audit,
 }
 
 impl KeyUse {
@@ -31,6 +33,7 @@ impl KeyUse {
         match self {
             Self::Journal => b"journal",
             Self::CompiledCode => b"compiled-code",
+            Self::Audit => b"audit",
         }
     }
 }
@@ -212,6 +215,12 @@ mod tests {
     fn the_journals_key_of_a_known_host_key_is_frozen() {
         let key = hex::encode(HostKey([1; 32]).derive(KeyUse::Journal).expose());
         assert_eq!(key, "90975a295f8af715546614e0a5b554f55050a788c81cddb51fc3c73a86c80b72");
+    }
+
+    #[test]
+    fn the_audit_key_of_a_known_host_key_is_frozen() {
+        let key = hex::encode(HostKey([1; 32]).derive(KeyUse::Audit).expose());
+        assert_eq!(key, "9837cc646e3a8ff3bdc9904b41997fa4e8ca6110d22fba7336e5f7fa306e6905");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub mod trust;
 pub mod verify;
 mod words;
 
-pub use audit::Fact;
+pub use audit::{Anchored, AuditDamage, AuditReport, AuditStatus, Entry, Fact, LogFilter, Logged, StoredCheckpoint};
 pub use changes::{ChangeFilter, StoredChange};
 pub use create::{Begun, Idempotency, NewRun};
 pub use db::{Engine, Place};

@@ -225,6 +225,7 @@ impl RunRow {
 impl TryFrom<RunRow> for RunRecord {
     type Error = Error;
 
+    #[expect(clippy::too_many_lines, reason = "one row: every column of it, once")]
     fn try_from(row: RunRow) -> Result<Self> {
         let RunRow {
             number,

@@ -179,7 +179,11 @@ const AUTHORITY: Statements = &[
 ];
 
 const AUDIT: Statements = &[
-    // Written in the transaction of the fact that it tells of; `leaf` comes later, from one sequencer.
+    // `audit_leaf`: how many entries have their places; whoever gives them holds it. `audit_checkpoint`: how
+    // many were signed.
+    "INSERT INTO counters (name, value) VALUES ('audit_leaf', 0), ('audit_checkpoint', 0)",
+    // Written in the transaction of the fact that it tells of; `leaf` comes later, from one sequencer. What is
+    // told again under `once` counts up until then; under `delivery` it is told once for ever.
     "CREATE TABLE audit_entries (
         id NUMBERED,
         at_us BIGINT NOT NULL,
@@ -190,8 +194,34 @@ const AUDIT: Statements = &[
         body TEXT NOT NULL,
         times BIGINT NOT NULL CHECK (times > 0),
         once TEXT UNIQUE,
-        leaf BIGINT UNIQUE
+        delivery TEXT UNIQUE,
+        leaf BIGINT UNIQUE,
+        CHECK (once IS NULL OR leaf IS NULL)
     )",
     "CREATE INDEX audit_entries_unsequenced ON audit_entries (id) WHERE leaf IS NULL",
-    "CREATE INDEX audit_entries_by_run ON audit_entries (run) WHERE run IS NOT NULL",
+    "CREATE INDEX audit_entries_by_run ON audit_entries (run, leaf) WHERE run IS NOT NULL",
+    // The entry's bytes as they are hashed. Never edited, never deleted.
+    "CREATE TABLE audit_leaves (
+        leaf BIGINT PRIMARY KEY NOT NULL CHECK (leaf >= 0),
+        entry TEXT NOT NULL,
+        hash TEXT NOT NULL
+    )",
+    // Hashes over full tiles: `node` of level n is over 256 of level n - 1, of level 1 over 256 leaves.
+    "CREATE TABLE audit_nodes (
+        level BIGINT NOT NULL CHECK (level > 0),
+        node BIGINT NOT NULL CHECK (node >= 0),
+        hash TEXT NOT NULL,
+        PRIMARY KEY (level, node)
+    )",
+    "CREATE TABLE audit_checkpoints (
+        seq BIGINT PRIMARY KEY NOT NULL CHECK (seq > 0),
+        size BIGINT NOT NULL UNIQUE CHECK (size > 0),
+        note TEXT NOT NULL
+    )",
+    // How far places elsewhere have the log, as this host believes: what is true stands there.
+    "CREATE TABLE audit_anchors (
+        place TEXT PRIMARY KEY NOT NULL,
+        size BIGINT NOT NULL REFERENCES audit_checkpoints (size),
+        at_us BIGINT NOT NULL
+    )",
 ];

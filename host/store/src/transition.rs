@@ -23,6 +23,7 @@ pub struct Step {
     note: String,
     by: Option<String>,
     again_at_us: Option<i64>,
+    facts: Vec<Fact>,
 }
 
 impl Step {
@@ -39,7 +40,15 @@ impl Step {
             note: String::new(),
             by: None,
             again_at_us: None,
+            facts: Vec::new(),
         }
+    }
+
+    /// Something to be told of the run together with the step, in the audit log.
+    #[must_use]
+    pub fn fact(mut self, fact: Fact) -> Self {
+        self.facts.push(fact);
+        self
     }
 
     /// Who did it: `person:alice`. The host itself otherwise.
@@ -238,19 +247,23 @@ pub(crate) async fn move_run(
     .execute(conn.reborrow())
     .await
     .map_err(failed)?;
+    for fact in std::iter::once(moved_fact(step, to, attempt)).chain(step.facts.iter().cloned()) {
+        audit::record(conn.reborrow(), fact.run(run).tenant(&tenant), failed).await?;
+    }
+    Ok(to)
+}
+
+/// What the audit log says of a step.
+fn moved_fact(step: &Step, to: State, attempt: i64) -> Fact {
     let fact = Fact::new("run.moved", step.by.as_deref().unwrap_or(HOST), step.now_us)
-        .run(run)
-        .tenant(&tenant)
         .say("event", words::event_word(step.event))
         .say("from", step.expected)
         .say("to", to)
         .say("attempt", attempt);
-    let fact = match &step.outcome {
+    match &step.outcome {
         Some(outcome) => fact.say("code", outcome.code),
         None => fact,
-    };
-    audit::record(conn, fact, failed).await?;
-    Ok(to)
+    }
 }
 
 /// A row of `run_events`, as it is.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::{completions, config, database, explain, job, key, patch, person, policy, resource, run};
+use crate::cli::{audit, completions, config, database, explain, job, key, patch, person, policy, resource, run};
 
 /// Repairs production data with code that you can trust before it runs.
 #[derive(Debug, Parser)]
@@ -95,6 +95,9 @@ pub enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(config::Verb),
+    /// What happened: read it, verify it, prove it, hand it out.
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// What an error code means and what to do; offline.
     Explain(explain::Args),
     /// A completion script for your shell.

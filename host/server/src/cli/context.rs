@@ -9,6 +9,7 @@ use crate::cli::args::Global;
 use crate::cli::out::Out;
 use crate::cli::problem;
 use crate::config::{Config, Env, locate};
+use crate::engine::audit::Opened;
 use crate::engine::{Host, open_store};
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
@@ -53,6 +54,11 @@ impl Context {
     /// The control store alone, for commands that only look.
     pub(super) async fn store(&self, config: &Config) -> Result<Store, Problem> {
         open_store(config, &self.env).await
+    }
+
+    /// The audit log: the control store and the key that signs.
+    pub(super) async fn audit(&self, config: &Config) -> Result<Opened, Problem> {
+        Opened::open(config, &self.env).await
     }
 
     /// The run that a person means.

@@ -8,6 +8,7 @@
 //! its words go; `runtime`: how a command runs and is interrupted; then the verbs.
 
 pub mod args;
+mod audit;
 mod completions;
 mod config;
 mod context;
@@ -84,6 +85,7 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Apply(args) => run::dispatch(context, run::Verb::Apply(args)),
         Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),
         Command::Patch(args) => runtime::block_on(context, patch::run(context, args)),
+        Command::Audit(verb) => audit::dispatch(context, verb),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }

@@ -13,7 +13,7 @@ use mendwright_core::budget::Budget;
 use mendwright_core::code::Code;
 
 use crate::config::check::Checker;
-use crate::config::model::{Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants};
+use crate::config::model::{Anchor, Audit, Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants};
 use crate::config::{authority, wire};
 
 /// The configuration, if all of it is there. What is not, the checker has reported or reports now.
@@ -49,7 +49,18 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
         limits,
         policy,
         people,
+        audit: file.audit.map_or_else(Audit::default, |wire| audit(wire, base)),
     })
+}
+
+/// The shape has refused every place that does not say `file:`.
+fn audit(wire: wire::Audit, base: &Path) -> Audit {
+    let path = |place: &String| place.strip_prefix("file:").map(|path| Anchor::File(base.join(path)));
+    Audit {
+        origin: wire.origin,
+        anchors: wire.anchor.iter().filter_map(path).collect(),
+        every: wire.every.map_or(Audit::EVERY, |every| every.0),
+    }
 }
 
 fn budget(checker: &mut Checker<'_>, limits: Option<&Limits>, path: &[Step<'_>]) -> Budget {

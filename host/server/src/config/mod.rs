@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use self::check::Checker;
 pub use self::env::{Env, locate};
-pub use self::model::{Config, Connection, Database, GrantConfig, TenantExcluded, TenantSet};
+pub use self::model::{Anchor, Config, Connection, Database, GrantConfig, TenantExcluded, TenantSet};
 pub use self::url::{Engine, Location, Secret, Url};
 
 impl Config {

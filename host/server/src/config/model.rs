@@ -41,6 +41,8 @@ pub struct Config {
     pub grants: Vec<GrantConfig>,
     /// Caps on every job's own budget.
     pub limits: Budget,
+    /// The audit log.
+    pub audit: Audit,
     /// What may happen by itself, and what takes people.
     pub policy: Policy,
     /// Who is who.
@@ -61,6 +63,43 @@ pub struct Policy {
 pub struct People {
     /// The digest of the registry's first version: everything after it is signed by people of the one before.
     pub root: Option<Digest>,
+}
+
+/// The audit log: its name, and where what it signs is kept as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The log's name; from the host's key where absent.
+    pub origin: Option<String>,
+    /// Where each checkpoint goes as well.
+    pub anchors: Vec<Anchor>,
+    /// How long an entry may wait for a checkpoint.
+    pub every: Duration,
+}
+
+impl Audit {
+    /// What somebody who rewrites the log has at most before it is signed; a signature takes a millisecond.
+    pub const EVERY: Duration = Duration::from_secs(60);
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { origin: None, anchors: Vec::new(), every: Self::EVERY }
+    }
+}
+
+/// A place for checkpoints that no host can rewrite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// A file that is only appended to.
+    File(PathBuf),
+}
+
+impl std::fmt::Display for Anchor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
 }
 
 /// Our own store.

@@ -44,6 +44,23 @@ pub(super) struct File {
     pub(super) policy: Option<super::authority::Policy>,
     /// Who is who.
     pub(super) people: Option<super::authority::People>,
+    /// The audit log: its name, and where what it signs is kept as well.
+    pub(super) audit: Option<Audit>,
+}
+
+/// The audit log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// The log's name, which its checkpoints carry; from the host's key where absent.
+    #[schemars(with = "Option<words::LogOrigin>")]
+    pub(super) origin: Option<String>,
+    /// Where each checkpoint goes as well, and no host can rewrite it: "file:PATH".
+    #[serde(default)]
+    #[schemars(with = "Vec<words::Anchor>")]
+    pub(super) anchor: Vec<String>,
+    /// How long an entry may wait for a checkpoint.
+    pub(super) every: Option<Duration>,
 }
 
 /// Mendwright's own store.

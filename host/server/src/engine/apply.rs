@@ -17,7 +17,7 @@ use super::bind::Binder;
 use super::execute::Execution;
 use super::job::Ready;
 use super::work::{Patience, due_again};
-use super::{Host, batched, only, problem, time};
+use super::{Host, audit, batched, only, problem, time};
 use crate::view::problem::Problem;
 
 /// Hex digits of a digest that a person's word must have at least.
@@ -310,7 +310,8 @@ impl Host {
             .unwrap_or(0);
         let step = Step::new(State::Applying, Event::FlushCommitted, now_us)
             .attempt(run.attempt)
-            .undo_until(now_us.saturating_add(keep));
+            .undo_until(now_us.saturating_add(keep))
+            .fact(audit::flushed(run, &plan.header, now_us));
         self.store.step(run.number, step).await.map_err(problem::store)?;
         self.store.run(run.number).await.map_err(problem::store)
     }

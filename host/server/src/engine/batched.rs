@@ -170,13 +170,7 @@ impl Host {
 }
 
 /// How a plan ends whose next batch could not be made.
-fn stopped_after(
-    run: &RunRecord,
-    plan: &StoredPlan,
-    prefix: Prefix,
-    error: GatewayError,
-    restores: bool,
-) -> Ended {
+fn stopped_after(run: &RunRecord, plan: &StoredPlan, prefix: Prefix, error: GatewayError, restores: bool) -> Ended {
     if prefix.batches == 0 {
         return flush_ended(error);
     }

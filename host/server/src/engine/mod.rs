@@ -9,11 +9,12 @@
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `policy`: whether they may be, and the word of people;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
-//!   job says to its being undone;
-//! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a worker does;
-//!   `recover`: what a dead process left.
+//!   job says to its being undone; [`audit`]: what happened, sequenced, signed and sent elsewhere;
+//! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
+//!   worker does; `recover`: what a dead process left.
 
 mod apply;
+pub(crate) mod audit;
 mod batched;
 mod bind;
 mod compensate;
@@ -49,6 +50,7 @@ use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
 pub use apply::Applied;
+pub use audit::{Kept, LogKey};
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
 pub(crate) use policy::write_key;
@@ -73,6 +75,7 @@ pub struct Host {
     gate: Gate,
     /// Whoever holds it looks.
     watching: tokio::sync::Mutex<()>,
+    log_key: LogKey,
 }
 
 impl Host {
@@ -84,7 +87,7 @@ impl Host {
     pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
         let store = open_store(&config, &env).await?;
         let beside = state_path(&config, store.place());
-        let key = HostKey::load_or_create(&ending(&beside, ".key"), random).map_err(problem::store)?;
+        let key = host_key(&beside)?;
         let sandbox = Sandbox::new(mendwright_sandbox::Config {
             cache: Some(CacheConfig {
                 directory: ending(&beside, ".cache"),
@@ -96,11 +99,13 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
+        let log_key = LogKey::of(&key, config.audit.origin.as_deref());
         let gate = Gate::watched();
         let watching = tokio::sync::Mutex::new(());
         let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
         let typist = env.typist();
-        let mut host = Self { config, env, store, sandbox, journal_key, authority, demo_keys: Vec::new(), gate, watching };
+        let demo_keys = Vec::new();
+        let mut host = Self { config, env, store, sandbox, journal_key, log_key, authority, demo_keys, gate, watching };
         host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
         host.recover_all().await?;
         Ok(host)
@@ -122,6 +127,16 @@ impl Host {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Gives entries of the audit log their places, signs what was not signed for too long and sends that
+    /// elsewhere: a bounded round, for whoever calls it again and again.
+    ///
+    /// # Errors
+    /// The log does not go on from what was signed, or a place elsewhere cannot be written.
+    pub async fn keep_audit(&self) -> Result<Kept, Problem> {
+        let (store, key, audit) = (&self.store, &self.log_key, &self.config.audit);
+        audit::Log { store, key, audit }.keep(time::now_us()).await
     }
 
     /// Now, in microseconds since 1970-01-01 UTC.
@@ -166,6 +181,11 @@ pub(crate) async fn open_store(config: &Config, env: &Env) -> Result<Store, Prob
         Location::Postgres(url) => Store::open_postgres(url.expose(), &owner, now_us).await,
     }
     .map_err(problem::store)
+}
+
+/// The host's key, in its file beside the control file or the configuration.
+fn host_key(beside: &std::path::Path) -> Result<HostKey, Problem> {
+    HostKey::load_or_create(&ending(beside, ".key"), random).map_err(problem::store)
 }
 
 /// What the names of this host's own files begin with: the control file, or `mendwright` beside the

@@ -11,7 +11,7 @@ use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::apply::confirm;
 use super::compensate::{PLANNED_MAX, row};
-use super::{Host, problem, time};
+use super::{Host, audit, problem, time};
 use crate::view::problem::Problem;
 
 /// What reading a run back came to.
@@ -202,7 +202,9 @@ impl Host {
     /// Writes down that the target holds the undo.
     pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
         let event = if generation(run).is_multiple_of(2) { Event::RollbackCommitted } else { Event::RedoCommitted };
-        let mut step = Step::new(State::RollingBack, event, time::now_us()).attempt(run.attempt);
+        let now_us = time::now_us();
+        let mut step = Step::new(State::RollingBack, event, now_us).attempt(run.attempt);
+        step = step.fact(audit::rolled_back(run, now_us));
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }

@@ -11,6 +11,7 @@ mod next;
 mod number;
 mod pages;
 
+pub mod audit;
 pub mod difference;
 pub mod drift;
 pub mod explain;

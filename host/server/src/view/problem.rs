@@ -147,6 +147,7 @@ impl Exit {
             | C::AuditTampered
             | C::PolicyInvalid
             | C::BreakGlass
+            | C::AuditForked
             | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown

@@ -43,6 +43,14 @@ pub(crate) const fn for_update_skip_locked(engine: Engine) -> &'static str {
     }
 }
 
+/// The bytes of a text column, whatever they are.
+pub(crate) fn bytes(engine: Engine, column: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("CAST({column} AS BLOB)"),
+        Engine::Postgres => format!("convert_to({column}, 'UTF8')"),
+    }
+}
+
 /// A statement of the schema in the engine's own types. STRICT, so that a column of SQLite holds its type.
 pub(crate) fn ddl(engine: Engine, statement: &str) -> String {
     match engine {

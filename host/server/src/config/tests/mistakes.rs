@@ -50,6 +50,8 @@ const SHAPE: &[Mistake] = &[
     ("tenants as a bare word", "tenants = \"*\"", "tenants = \"Germany\"", true),
     ("no tenants", "tenants = [\"Germany\", \"France\", \"Portugal\", \"Czech Republic\"]", "tenants = []", true),
     ("a time that TOML knows and we do not", "environment = \"demo\"", "environment = 2026-11-20", true),
+    ("a log's name with a space", "\"example.org/mendwright\"", "\"our log\"", true),
+    ("a place for checkpoints that is none", "\"file:elsewhere/checkpoints\"", "\"elsewhere/checkpoints\"", true),
     ("an environment variable as a list", "{ env = \"CRM_URL\" }", "{ env = [\"CRM_URL\"] }", true),
 ];
 
