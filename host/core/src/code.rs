@@ -171,6 +171,16 @@ codes! {
     ApprovalInvalid = "ERR_APPROVAL_INVALID", Security, "The approval, rejection or withdrawal is not a statement that its key signed.";
     ApprovalNotCounted = "ERR_APPROVAL_NOT_COUNTED", Security, "The statement is genuine and does not count for this run.";
     AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
+    // the running host
+    Halted = "ERR_HALTED", Security, "The kill switch is thrown: nothing is applied.";
+    HostRunning = "ERR_HOST_RUNNING", Ux, "A host runs already where this one would listen.";
+    HostUnavailable = "ERR_HOST_UNAVAILABLE", Integration, "The running host did not answer.";
+    HostStopping = "ERR_HOST_STOPPING", Integration, "The host is being stopped and takes nothing new.";
+    RequestInvalid = "ERR_REQUEST_INVALID", Ux, "A request to the API is not what its endpoint takes.";
+    RequestTooLarge = "ERR_REQUEST_TOO_LARGE", Ux, "A request to the API is larger than it may be.";
+    RequestTimeout = "ERR_REQUEST_TIMEOUT", Integration, "A request to the API took longer than it may.";
+    EndpointUnknown = "ERR_ENDPOINT_UNKNOWN", Ux, "The API has no such endpoint.";
+    MethodUnknown = "ERR_METHOD_UNKNOWN", Ux, "The endpoint of the API does not take this method.";
     // our own store
     StoreUnavailable = "ERR_STORE_UNAVAILABLE", Integration, "The control store cannot be opened or written.";
     StoreCorrupt = "ERR_STORE_CORRUPT", Data, "The control store holds something that cannot be.";

@@ -9,6 +9,7 @@ use mendwright_core::authority::Grant;
 use mendwright_core::binding::Resource;
 use mendwright_core::budget::Budget;
 use mendwright_core::code::Code;
+use mendwright_store::Concurrency;
 
 use crate::config::env::Env;
 use crate::config::url::{Engine, Location, Url};
@@ -39,6 +40,10 @@ pub struct Config {
     pub grants: Vec<GrantConfig>,
     /// Caps on every job's own budget.
     pub limits: Budget,
+    /// How many runs are worked on at a time.
+    pub concurrency: Concurrency,
+    /// The socket of the running host, where the configuration names one.
+    pub socket: Option<PathBuf>,
 }
 
 /// Our own store.

@@ -9,7 +9,8 @@
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone;
-//! - `held`: working on a run that is leased to this process; `work`: what a worker does;
+//! - `held`: working on a run that is leased to this process; `work`: what a worker does; `halt`: holding
+//!   still;
 //!   `recover`: what a dead process left.
 
 mod apply;
@@ -18,6 +19,7 @@ mod bind;
 mod compensate;
 mod document;
 mod execute;
+pub(crate) mod halt;
 mod held;
 mod job;
 mod only;
@@ -51,6 +53,7 @@ pub use plan::PlanRequest;
 pub use targets::{target, targets};
 pub use time::rfc3339;
 pub use undo::{Undone, VerifiedRun};
+pub use work::Worked;
 
 /// Told how far a job is: done and total, 0 for an unknown total.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
@@ -71,6 +74,16 @@ impl Host {
     /// # Errors
     /// The control store, the host's key or the sandbox cannot be opened.
     pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
+        let host = Self::open_to_work(config, env).await?;
+        host.recover_all().await?;
+        Ok(host)
+    }
+
+    /// The same, and leaves what a dead process left half done to the workers: they claim it.
+    ///
+    /// # Errors
+    /// As [`Host::open`].
+    pub async fn open_to_work(config: Config, env: Env) -> Result<Self, Problem> {
         let store = open_store(&config, &env).await?;
         let beside = state_path(&config, store.place());
         let key = HostKey::load_or_create(&ending(&beside, ".key"), random).map_err(problem::store)?;
@@ -85,9 +98,7 @@ impl Host {
         })
         .map_err(problem::sandbox)?;
         let journal_key = MacKey(*key.derive(KeyUse::Journal).expose());
-        let host = Self { config, env, store, sandbox, journal_key };
-        host.recover_all().await?;
-        Ok(host)
+        Ok(Self { config, env, store, sandbox, journal_key })
     }
 
     /// The configuration.
@@ -151,6 +162,20 @@ fn state_path(config: &Config, place: &Place) -> PathBuf {
         Place::File(path) => path.clone(),
         Place::Server(_) => config.path.with_file_name("mendwright"),
     }
+}
+
+/// The socket of the host that runs beside this configuration, if one runs.
+///
+/// # Errors
+/// A variable of the control store's URL is not set.
+pub(crate) fn socket_path(config: &Config, env: &Env) -> Result<PathBuf, Problem> {
+    if let Some(path) = &config.socket {
+        return Ok(path.clone());
+    }
+    Ok(match config.control.url.location(env).map_err(problem::diagnostic)? {
+        Location::Sqlite(path) => ending(&path, ".sock"),
+        Location::Postgres(_) => ending(&config.path.with_file_name("mendwright"), ".sock"),
+    })
 }
 
 /// `mendwright.db` → `mendwright.db.key`.

@@ -18,3 +18,9 @@ pub(super) fn since_ms(start_us: i64) -> u64 {
 pub fn rfc3339(us: i64) -> String {
     Timestamp::from_microsecond(us).map(|t| format!("{t:.6}")).unwrap_or_default()
 }
+
+/// The time that [`rfc3339`] wrote; `None` where it is none.
+#[must_use]
+pub(crate) fn from_rfc3339(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}

@@ -121,7 +121,8 @@ impl Exit {
             | C::BudgetHostcallBytes
             | C::CompensationRows
             | C::CompensationMasked
-            | C::ApprovalNotCounted => Self::Denied,
+            | C::ApprovalNotCounted
+            | C::Halted => Self::Denied,
             C::ConfirmMissing | C::RollbackConflict => Self::WaitsForPeople,
             C::PlanDrifted | C::ReadsDrifted | C::ReplayDiverged => Self::Drifted,
             // The host undid by itself what it could not verify.
@@ -136,6 +137,14 @@ impl Exit {
             | C::ConfigEnvironment
             | C::RunUnknown
             | C::KeyReused
+            | C::HostRunning
+            | C::HostUnavailable
+            | C::HostStopping
+            | C::RequestInvalid
+            | C::RequestTooLarge
+            | C::RequestTimeout
+            | C::EndpointUnknown
+            | C::MethodUnknown
             | C::KeyInvalid
             | C::RegistryInvalid
             | C::ApprovalInvalid
