@@ -11,7 +11,7 @@
 //!   job says to its being undone;
 //! - `held`: working on a run that is leased to this process; `work`: what a worker does; `halt`: holding
 //!   still;
-//!   `recover`: what a dead process left.
+//!   `recover`: what a dead process left; `look`: what there is to see of runs.
 
 mod apply;
 mod batched;
@@ -22,6 +22,7 @@ mod execute;
 pub(crate) mod halt;
 mod held;
 mod job;
+pub(crate) mod look;
 mod only;
 mod plan;
 pub(crate) mod problem;
