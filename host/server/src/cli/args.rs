@@ -29,6 +29,9 @@ pub struct Global {
     /// Results and errors as JSON.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Do not ask the running host: open the control store directly.
+    #[arg(long, global = true)]
+    pub no_host: bool,
     /// Colours. `auto`: on a terminal, unless $NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,

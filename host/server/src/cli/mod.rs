@@ -4,7 +4,8 @@
 //! code or a state, never from words; nothing is asked without a terminal; a command opens only what
 //! it needs.
 //!
-//! In reading order: [`args`]: what can be typed; `context`: what every command gets; `out`: where
+//! In reading order: [`args`]: what can be typed; `context`: what every command gets; `door`: the running
+//! host, or this process; `out`: where
 //! its words go; `runtime`: how a command runs and is interrupted; then the verbs.
 
 pub mod args;
@@ -12,6 +13,7 @@ mod completions;
 mod config;
 mod context;
 mod database;
+mod door;
 mod explain;
 mod job;
 mod logging;

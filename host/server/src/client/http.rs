@@ -23,25 +23,24 @@ use crate::view::problem::Problem;
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What is asked.
-pub(super) struct Request<'a> {
+pub(super) struct Request {
     method: Method,
     path: String,
     query: String,
     body: Option<serde_json::Result<Vec<u8>>>,
-    parts: std::marker::PhantomData<&'a ()>,
 }
 
-impl<'a> Request<'a> {
-    pub(super) fn new(method: Method, path: &'a [&str]) -> Self {
+impl Request {
+    pub(super) fn new(method: Method, path: &[&str]) -> Self {
         let mut text = BASE.to_owned();
         for part in path {
             text.push('/');
             encode(&mut text, part);
         }
-        Self { method, path: text, query: String::new(), body: None, parts: std::marker::PhantomData }
+        Self { method, path: text, query: String::new(), body: None }
     }
 
-    pub(super) fn get(path: &'a [&str]) -> Self {
+    pub(super) fn get(path: &[&str]) -> Self {
         Self::new(Method::GET, path)
     }
 
@@ -92,7 +91,7 @@ fn foreign(error: impl std::fmt::Display) -> Problem {
 
 impl Client {
     /// Asks, and reads the answer.
-    pub(super) async fn ask<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T, Problem> {
+    pub(super) async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, Problem> {
         let answer = self.open(request).await?;
         serde_json::from_slice(&read(answer.body).await?).map_err(foreign)
     }
@@ -100,7 +99,7 @@ impl Client {
     /// Asks for a task and waits for what it comes to.
     pub(super) async fn ask_done<T: DeserializeOwned>(
         &self,
-        request: Request<'_>,
+        request: Request,
         run: RunNumber,
     ) -> Result<T, Problem> {
         let answer = self.open(request).await?;
@@ -113,8 +112,8 @@ impl Client {
     }
 
     /// Asks; the answer's body is still to be read.
-    pub(super) async fn open(&self, request: Request<'_>) -> Result<Answer, Problem> {
-        let Request { method, path, query, body, parts: _ } = request;
+    pub(super) async fn open(&self, request: Request) -> Result<Answer, Problem> {
+        let Request { method, path, query, body } = request;
         let stream = UnixStream::connect(&self.path).await.map_err(lost)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         tokio::spawn(async move {

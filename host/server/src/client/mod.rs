@@ -59,7 +59,7 @@ impl Client {
         self.run_body(Request::get(&["runs", reference])).await?.record()
     }
 
-    async fn run_body(&self, request: Request<'_>) -> Result<RunBody, Problem> {
+    async fn run_body(&self, request: Request) -> Result<RunBody, Problem> {
         self.ask(request).await
     }
 

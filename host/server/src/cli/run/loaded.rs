@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use mendwright_core::plan::document::{ChangeRecord, Document, ResourceSummary};
-use mendwright_store::{ChangeFilter, RunNumber, Store, StoredChange};
+use mendwright_store::{ChangeFilter, RunNumber, StoredChange};
 
-use crate::cli::problem;
+use crate::cli::door::Books;
 use crate::config::Config;
+pub(super) use crate::engine::look::amounts;
 use crate::engine::rfc3339;
 use crate::view::plan::ROWS_MAX;
 use crate::view::problem::Problem;
@@ -32,8 +33,8 @@ pub(super) enum Wanted {
 }
 
 /// The plan of a run.
-pub(super) async fn load(store: &Store, run: RunNumber, wanted: Wanted) -> Result<Loaded, Problem> {
-    let document = store.load_plan(run).await.map_err(problem::store)?.document;
+pub(super) async fn load(books: Books<'_>, run: RunNumber, wanted: Wanted) -> Result<Loaded, Problem> {
+    let document = books.document(run).await?;
     let keys = Keys::new(&document);
     let mut changes = Vec::new();
     match wanted {
@@ -42,12 +43,12 @@ pub(super) async fn load(store: &Store, run: RunNumber, wanted: Wanted) -> Resul
             let limit = u32::try_from(ROWS_MAX).unwrap_or(u32::MAX);
             for resource in document.resources.iter().filter(|resource| total(resource) > 0) {
                 let filter = ChangeFilter { resource: Some(resource.name.clone()), ..ChangeFilter::default() };
-                let page = store.changes(run, &filter, 0, limit).await.map_err(problem::store)?;
+                let page = books.changes(run, &filter, (0, limit)).await?;
                 changes.extend(page.iter().map(|stored| keys.record(stored)));
             }
         }
         Wanted::All => {
-            let mut pages = Pages::new(store, run);
+            let mut pages = Pages::new(books, run);
             while let Some(page) = pages.next().await? {
                 changes.extend(page.iter().map(|stored| keys.record(stored)));
             }
@@ -58,20 +59,19 @@ pub(super) async fn load(store: &Store, run: RunNumber, wanted: Wanted) -> Resul
 
 /// The changes of a plan, a page at a time.
 pub(super) struct Pages<'a> {
-    store: &'a Store,
+    books: Books<'a>,
     run: RunNumber,
     after: u64,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) const fn new(store: &'a Store, run: RunNumber) -> Self {
-        Self { store, run, after: 0 }
+    pub(super) const fn new(books: Books<'a>, run: RunNumber) -> Self {
+        Self { books, run, after: 0 }
     }
 
     /// The next page; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredChange>>, Problem> {
-        let page = self.store.changes(self.run, &ChangeFilter::default(), self.after, PAGE).await;
-        let page = page.map_err(problem::store)?;
+        let page = self.books.changes(self.run, &ChangeFilter::default(), (self.after, PAGE)).await?;
         let Some(last) = page.last() else { return Ok(None) };
         self.after = last.seq;
         Ok(Some(page))
@@ -97,12 +97,6 @@ impl<'a> Keys<'a> {
 pub(super) fn total(resource: &ResourceSummary) -> u64 {
     let (inserts, updates, deletes) = amounts(resource);
     inserts.saturating_add(updates).saturating_add(deletes)
-}
-
-/// Rows inserted, updated and deleted. The document's counts are text.
-pub(super) fn amounts(resource: &ResourceSummary) -> (u64, u64, u64) {
-    let count = |text: &str| text.parse().unwrap_or(0);
-    (count(&resource.inserts), count(&resource.updates), count(&resource.deletes))
 }
 
 /// The manifest's line on what a job does; empty where the job is no longer there.
