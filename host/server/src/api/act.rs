@@ -263,8 +263,7 @@ impl UndoBody {
                 .iter()
                 .map(|cell| {
                     let of = |value: &Option<_>| value.as_ref().map(Cell::from);
-                    let cells =
-                        UndoCellBody { before: of(&cell.before), wrote: of(&cell.wrote), now: of(&cell.now) };
+                    let cells = UndoCellBody { before: of(&cell.before), wrote: of(&cell.wrote), now: of(&cell.now) };
                     (cell.column.clone(), cells)
                 })
                 .collect(),

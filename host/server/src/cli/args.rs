@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::{completions, config, database, explain, job, patch, resource, run};
+use crate::cli::{
+    completions, config, database, doctor, explain, job, patch, resource, run, serve, status, stop, switch,
+};
 
 /// Repairs production data with code that you can trust before it runs.
 #[derive(Debug, Parser)]
@@ -77,6 +79,17 @@ pub enum Command {
     Undo(run::rollback::Args),
     /// Plan the UPDATE that you would run by hand: job patch_rows with a CSV, or --set and --where.
     Patch(patch::Args),
+    /// Run the host: it works on what is due and answers on a UNIX socket.
+    Serve(serve::Args),
+    /// What the host does, what stands still, and who waits for what.
+    Status(status::Args),
+    /// Is everything as it should be? Each line that is not ends in what to type.
+    Doctor(doctor::Args),
+    /// Stop every apply, of everybody, now: the kill switch.
+    Stop(stop::Args),
+    /// Hold everything, or a part of it, still.
+    #[command(subcommand)]
+    Switch(switch::Verb),
     /// The jobs: which there are, what they may do, how they are built.
     #[command(subcommand)]
     Job(job::Verb),

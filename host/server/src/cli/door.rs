@@ -1,16 +1,27 @@
 //! Where a command goes: to the running host, or, where none runs, into the configured store itself. What
 //! comes back is the same, in the engine's own types; so is what is printed.
 
+use std::time::Duration;
+
+use mendwright_core::code::Code;
 use mendwright_core::plan::document::Document;
-use mendwright_store::{ChangeFilter, LogLine, RunEvent, RunFilter, RunNumber, RunRecord, Store, StoredChange};
+use mendwright_core::switch::Switch;
+use mendwright_store::{
+    ChangeFilter, LogLine, RunEvent, RunFilter, RunNumber, RunRecord, Store, StoredChange, Switches,
+};
 
 use crate::api::act::UndoBody;
 use crate::api::run::ListedBody;
+use crate::api::status::{RUNS_MAX, StatusBody};
+use crate::api::switch::ThrownBody;
 use crate::cli::problem;
-use crate::client::Client;
+use crate::client::{Client, Seen};
 use crate::config::Config;
-use crate::engine::{Applied, Host, PlanRequest, Undone, look, time};
+use crate::engine::{Applied, Host, PlanRequest, Undone, halt, look, time};
 use crate::view::problem::Problem;
+
+/// Between two looks at a run that is watched where no host runs.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// For commands that act.
 pub(super) enum Door {
@@ -104,6 +115,87 @@ impl Books<'_> {
             Self::Store(store) => store.compensation_of(run).await.map_err(problem::store),
             Self::Remote(client) => client.compensation_of(run).await,
         }
+    }
+}
+
+impl Books<'_> {
+    /// How switches stand.
+    pub(super) async fn switches(self) -> Result<Switches, Problem> {
+        match self {
+            Self::Store(store) => store.switches().await.map_err(problem::store),
+            Self::Remote(client) => client.switches().await,
+        }
+    }
+
+    /// Throws a switch or puts it back, for `expires_in` as it was typed.
+    pub(super) async fn throw(self, switch: Switch, expires_in: Option<&str>) -> Result<ThrownBody, Problem> {
+        match self {
+            Self::Store(store) => {
+                let (epoch, taken_back) = halt::throw(store, &switch).await?;
+                Ok(ThrownBody::new(epoch, &taken_back))
+            }
+            Self::Remote(client) => client.throw(&switch, expires_in).await,
+        }
+    }
+
+    /// Calls a run off.
+    pub(super) async fn cancel(self, run: RunNumber, reason: &str, by: &str) -> Result<RunRecord, Problem> {
+        match self {
+            Self::Store(store) => halt::cancel(store, run, reason, by).await,
+            Self::Remote(client) => client.cancel(run, reason).await,
+        }
+    }
+
+    /// The host, the switches, and what is not settled.
+    pub(super) async fn status(self) -> Result<StatusBody, Problem> {
+        match self {
+            Self::Store(store) => {
+                let runs = store.unsettled(RUNS_MAX + 1).await.map_err(problem::store)?;
+                let switches = store.switches().await.map_err(problem::store)?;
+                Ok(StatusBody::new(None, (&switches).into(), &runs))
+            }
+            Self::Remote(client) => client.status().await,
+        }
+    }
+
+    /// What happened to a run and happens, until nobody works on it.
+    pub(super) async fn watch(self, run: RunNumber, told: impl Fn(&RunEvent)) -> Result<RunRecord, Problem> {
+        let client = match self {
+            Self::Store(store) => return watch(store, run, told).await,
+            Self::Remote(client) => client,
+        };
+        let mut watch = client.watch(run).await?;
+        loop {
+            match watch.next().await? {
+                Some(Seen::Step(event)) => told(&event),
+                Some(Seen::Settled(run)) => return Ok(*run),
+                None => {
+                    let message = format!("the host was stopped while {run} was watched");
+                    return Err(Problem::new(Code::HostStopping, message)
+                        .next(format!("mendwright run watch {}", run.get()), "goes on"));
+                }
+            }
+        }
+    }
+}
+
+async fn watch(store: &Store, run: RunNumber, told: impl Fn(&RunEvent)) -> Result<RunRecord, Problem> {
+    let mut seen = 0;
+    loop {
+        // The run first: what happened until it was settled is then among the events.
+        let record = store.run(run).await.map_err(problem::store)?;
+        let events = store.events(run).await.map_err(problem::store)?;
+        for event in events {
+            if event.seq <= seen {
+                continue;
+            }
+            told(&event);
+            seen = event.seq;
+        }
+        if record.asked.is_none() && !record.state.is_in_flight() {
+            return Ok(record);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

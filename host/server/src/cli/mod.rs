@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod context;
 mod database;
+mod doctor;
 mod door;
 mod explain;
 mod job;
@@ -25,6 +26,10 @@ mod prompt;
 mod resource;
 mod run;
 mod runtime;
+mod serve;
+mod status;
+mod stop;
+mod switch;
 
 use std::ffi::OsString;
 
@@ -80,6 +85,11 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Apply(args) => run::dispatch(context, run::Verb::Apply(args)),
         Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),
         Command::Patch(args) => runtime::block_on(context, patch::run(context, args)),
+        Command::Serve(args) => serve::run(context, &args),
+        Command::Status(args) => runtime::block_on(context, status::run(context, args)),
+        Command::Doctor(args) => runtime::block_on(context, doctor::run(context, args)),
+        Command::Stop(args) => runtime::block_on(context, stop::run(context, args)),
+        Command::Switch(verb) => switch::dispatch(context, verb),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }

@@ -97,11 +97,7 @@ impl Client {
     }
 
     /// Asks for a task and waits for what it comes to.
-    pub(super) async fn ask_done<T: DeserializeOwned>(
-        &self,
-        request: Request,
-        run: RunNumber,
-    ) -> Result<T, Problem> {
+    pub(super) async fn ask_done<T: DeserializeOwned>(&self, request: Request, run: RunNumber) -> Result<T, Problem> {
         let answer = self.open(request).await?;
         if answer.status == StatusCode::ACCEPTED {
             let message = format!("{run} takes long; the host goes on with it");

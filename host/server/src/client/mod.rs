@@ -8,7 +8,6 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-
 use ::http::Method;
 use mendwright_core::code::Code;
 use mendwright_core::plan::document::Document;

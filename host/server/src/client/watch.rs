@@ -79,9 +79,7 @@ fn seen(message: &str) -> Result<Option<Seen>, Problem> {
     let wrong = |error: serde_json::Error| lost(&error.to_string());
     Ok(match event {
         "step" => Some(Seen::Step(serde_json::from_str::<EventBody>(data).map_err(wrong)?.event()?)),
-        "settled" => {
-            Some(Seen::Settled(Box::new(serde_json::from_str::<RunBody>(data).map_err(wrong)?.record()?)))
-        }
+        "settled" => Some(Seen::Settled(Box::new(serde_json::from_str::<RunBody>(data).map_err(wrong)?.record()?))),
         "problem" => return Err(serde_json::from_str::<ProblemBody>(data).map_err(wrong)?.into()),
         _ => None,
     })

@@ -158,7 +158,7 @@ pub(crate) async fn open_store(config: &Config, env: &Env) -> Result<Store, Prob
 
 /// What the names of this host's own files begin with: the control file, or `mendwright` beside the
 /// configuration where the control store is a server.
-fn state_path(config: &Config, place: &Place) -> PathBuf {
+pub(crate) fn state_path(config: &Config, place: &Place) -> PathBuf {
     match place {
         Place::File(path) => path.clone(),
         Place::Server(_) => config.path.with_file_name("mendwright"),
@@ -180,7 +180,7 @@ pub(crate) fn socket_path(config: &Config, env: &Env) -> Result<PathBuf, Problem
 }
 
 /// `mendwright.db` → `mendwright.db.key`.
-fn ending(path: &std::path::Path, ending: &str) -> PathBuf {
+pub(crate) fn ending(path: &std::path::Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     path.with_file_name(name)

@@ -93,7 +93,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         match shared.gate.again(shared.host.store()).await {
             Ok(Look { epoch, kill: Some(kill), .. }) if done != Some(epoch) => {
                 tracing::warn!(by = kill.by, reason = kill.reason, "the kill switch is thrown");
-                match shared.host.cancel_pending(&kill).await {
+                match halt::cancel_pending(shared.host.store(), &kill).await {
                     Ok(_) => done = Some(epoch),
                     Err(problem) => tracing::error!(%problem, "what is pending was not taken back"),
                 }

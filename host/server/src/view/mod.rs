@@ -12,6 +12,7 @@ mod number;
 mod pages;
 
 pub mod difference;
+pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod job;
@@ -23,6 +24,8 @@ pub mod replay;
 pub mod resource;
 pub mod run;
 pub mod sql;
+pub mod status;
+pub mod switch;
 pub mod undo;
 
 #[cfg(test)]

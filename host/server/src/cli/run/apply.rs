@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::loaded::{Loaded, Wanted, amounts, counted, job_summary, load};
 use super::{history, rfc3339_or_empty};
+use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::door::Door;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::prompt::{apply_question, ask, confirm_digits, short};
-use crate::cli::Done;
 use crate::engine::{Applied, rfc3339};
 use crate::view::Next;
 use crate::view::drift::{Drift, drift};

@@ -5,9 +5,9 @@ use mendwright_store::{RunFilter, RunRecord};
 use serde::Serialize;
 
 use super::rfc3339_or_empty;
+use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
-use crate::cli::Done;
 use crate::engine::rfc3339;
 use crate::engine::time::now_us;
 use crate::view::problem::Exit;

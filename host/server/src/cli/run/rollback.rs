@@ -11,13 +11,13 @@ use mendwright_store::RunRecord;
 use serde::Serialize;
 
 use super::{compensate, history, sql};
+use crate::api::act::{UndoBody, UndoRowBody};
+use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::door::Door;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::prompt::{ask, confirm_digits, short};
-use crate::api::act::{UndoBody, UndoRowBody};
-use crate::cli::Done;
 use crate::engine::{Undone, rfc3339};
 use crate::view::Next;
 use crate::view::outcome::{RollbackResult, rollback};

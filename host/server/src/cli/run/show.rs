@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::loaded::{Keys, Loaded, Pages, Wanted, job_summary, load};
 use super::{history, rfc3339_or_empty, sql};
+use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::door::Books;
 use crate::cli::out::FORMAT_VERSION;
-use crate::cli::Done;
 use crate::config::Config;
 use crate::engine::{rfc3339, time};
 use crate::view::json;
@@ -104,7 +104,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
 }
 
 /// Head, history and plan.
-async fn whole(context: &Context, config: &Config, books: Books<'_>, run: &RunRecord, args: &Args) -> Result<(), Problem> {
+async fn whole(
+    context: &Context,
+    config: &Config,
+    books: Books<'_>,
+    run: &RunRecord,
+    args: &Args,
+) -> Result<(), Problem> {
     let everything = args.full || args.grep.is_some() || !args.only.is_empty();
     let wanted = if everything { Wanted::All } else { Wanted::First };
     let Loaded { document, changes } = load(books, run.number, wanted).await?;

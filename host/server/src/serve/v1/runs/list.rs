@@ -25,10 +25,7 @@ pub(super) struct Wanted {
     limit: Option<u32>,
 }
 
-pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
-    Params(wanted): Params<Wanted>,
-) -> Answer<Json<RunsBody>> {
+pub(super) async fn get(State(shared): State<Arc<Shared>>, Params(wanted): Params<Wanted>) -> Answer<Json<RunsBody>> {
     let limit = page_size(wanted.limit, LIMIT, LIMIT_MAX)?;
     let before = match &wanted.before {
         Some(reference) => Some(find(&shared, reference).await?.number),

@@ -8,6 +8,7 @@ use mendwright_core::code::Code;
 use mendwright_core::switch::Switch;
 
 use crate::api::switch::{ThrowBody, ThrownBody};
+use crate::engine::halt;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Body, Json, invalid};
 use crate::serve::peer::Peer;
@@ -35,7 +36,7 @@ pub(super) async fn put(
         expires_at_us: expires_in.map(|d| at_us.saturating_add(i64::try_from(d.as_micros()).unwrap_or(i64::MAX))),
         running: body.running,
     };
-    let (epoch, taken_back) = shared.host.throw(&switch).await?;
+    let (epoch, taken_back) = halt::throw(shared.host.store(), &switch).await?;
     shared.bell.ring();
     Ok(Json(ThrownBody::new(epoch, &taken_back)))
 }

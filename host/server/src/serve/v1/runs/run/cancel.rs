@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 
 use crate::api::act::CancelBody;
 use crate::api::run::RunBody;
+use crate::engine::halt;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Body, Json, find};
 use crate::serve::peer::Peer;
@@ -17,6 +18,6 @@ pub(super) async fn post(
     Body(CancelBody { reason }): Body<CancelBody>,
 ) -> Answer<Json<RunBody>> {
     let run = find(&shared, &reference).await?;
-    let run = shared.host.cancel(run.number, &reason, &peer.0).await?;
+    let run = halt::cancel(shared.host.store(), run.number, &reason, &peer.0).await?;
     Ok(Json(RunBody::from(&run)))
 }

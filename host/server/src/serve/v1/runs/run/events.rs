@@ -10,10 +10,7 @@ use crate::engine::problem;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Json, find};
 
-pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
-    Path(reference): Path<String>,
-) -> Answer<Json<EventsBody>> {
+pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(reference): Path<String>) -> Answer<Json<EventsBody>> {
     let run = find(&shared, &reference).await?;
     let events = shared.host.store().events(run.number).await.map_err(problem::store)?;
     let events = events.iter().map(EventBody::from).collect();

@@ -10,10 +10,7 @@ use crate::engine::problem;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Json, find};
 
-pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
-    Path(reference): Path<String>,
-) -> Answer<Json<LogBody>> {
+pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(reference): Path<String>) -> Answer<Json<LogBody>> {
     let run = find(&shared, &reference).await?;
     let lines = shared.host.store().log(run.number).await.map_err(problem::store)?;
     let lines = lines.into_iter().map(LineBody::from).collect();

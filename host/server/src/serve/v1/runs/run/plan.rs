@@ -9,10 +9,7 @@ use crate::engine::look;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Json, find};
 
-pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
-    Path(reference): Path<String>,
-) -> Answer<Json<Document>> {
+pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(reference): Path<String>) -> Answer<Json<Document>> {
     let run = find(&shared, &reference).await?;
     Ok(Json(look::document(shared.host.store(), run.number).await?))
 }

@@ -16,10 +16,7 @@ use crate::serve::answer::{Answer, Body, Json, Params, Waiting, find};
 use crate::serve::desk::{Said, Waited};
 use crate::serve::peer::Peer;
 
-pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
-    Path(reference): Path<String>,
-) -> Answer<Json<UndoBody>> {
+pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(reference): Path<String>) -> Answer<Json<UndoBody>> {
     let run = find(&shared, &reference).await?;
     let (run, undo) = shared.host.undo_preview(run.number).await?;
     Ok(Json(UndoBody::new(&run, &undo)))
