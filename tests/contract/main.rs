@@ -30,6 +30,7 @@ mod p6_undo;
 mod properties;
 mod recordings;
 mod schemas;
+mod serve;
 mod shop;
 mod story;
 mod tidy;
