@@ -31,6 +31,7 @@ mod p6_undo;
 mod properties;
 mod recordings;
 mod schemas;
+mod serve;
 mod shop;
 mod store;
 mod story;

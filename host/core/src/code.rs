@@ -181,6 +181,15 @@ codes! {
     AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
     Halted = "ERR_HALTED", Security, "A switch stops every apply, or the host could not see whether one was thrown.";
     AuditForked = "ERR_AUDIT_FORKED", Security, "The audit log does not go on from a checkpoint that was signed before.";
+    // the running host
+    HostRunning = "ERR_HOST_RUNNING", Ux, "A host runs already where this one would listen.";
+    HostUnavailable = "ERR_HOST_UNAVAILABLE", Integration, "The running host did not answer.";
+    HostStopping = "ERR_HOST_STOPPING", Integration, "The host is being stopped and takes nothing new.";
+    RequestInvalid = "ERR_REQUEST_INVALID", Ux, "A request to the API is not what its endpoint takes.";
+    RequestTooLarge = "ERR_REQUEST_TOO_LARGE", Ux, "A request to the API is larger than it may be.";
+    RequestTimeout = "ERR_REQUEST_TIMEOUT", Integration, "A request to the API took longer than it may.";
+    EndpointUnknown = "ERR_ENDPOINT_UNKNOWN", Ux, "The API has no such endpoint.";
+    MethodUnknown = "ERR_METHOD_UNKNOWN", Ux, "The endpoint of the API does not take this method.";
     // our own store
     StoreUnavailable = "ERR_STORE_UNAVAILABLE", Integration, "The control store cannot be opened or written.";
     StoreCorrupt = "ERR_STORE_CORRUPT", Data, "The control store holds something that cannot be.";

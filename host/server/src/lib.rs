@@ -3,7 +3,10 @@
 //! **Invariant**: the environment and the clock are read here and handed down; no crate below asks
 //! for them.
 
+pub mod api;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod engine;
+pub mod serve;
 pub mod view;

@@ -12,7 +12,8 @@
 //! - [`store`]: opening it; [`db`]: both engines behind one small driver; `schema`, `migrations`;
 //! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves;
 //!   [`find`]: how people name it;
-//! - [`lease`]: who works on it; `owner`: whether that process is alive;
+//! - [`lease`]: who works on it; `owner`: whether that process is alive; [`wake`]: telling others of work;
+//!   [`standing`]: what is not settled;
 //! - [`decide`]: what a decision stands on, and what follows from it, in one transaction; [`switches`],
 //!   [`people`], [`trust`]: what it stands on;
 //! - [`plan`]: saving a plan; [`changes`]: reading its changes; [`verify`]: believing it;
@@ -37,11 +38,13 @@ pub mod people;
 pub mod plan;
 pub mod run;
 mod schema;
+pub mod standing;
 pub mod store;
 pub mod switches;
 pub mod transition;
 pub mod trust;
 pub mod verify;
+pub mod wake;
 mod words;
 
 pub use audit::{Anchored, AuditDamage, AuditReport, AuditStatus, Entry, Fact, LogFilter, Logged, StoredCheckpoint};
@@ -56,10 +59,12 @@ pub use lease::{Claimed, Concurrency, Lease};
 pub use log::LogLine;
 pub use plan::{NewPlan, StoredPlan};
 pub use run::{Asked, Leased, Outcome, RunNumber, RunRecord};
+pub use standing::AuditEntry;
 pub use store::Store;
 pub use switches::Switches;
 pub use transition::{RunEvent, Step};
 pub use trust::{TrackRecord, Trusted};
+pub use wake::Listener;
 
 #[cfg(test)]
 mod processes;

@@ -99,6 +99,12 @@ impl Store {
         self.database.engine()
     }
 
+    /// The version of its schema: opening it brings it to this host's.
+    #[must_use]
+    pub fn schema_version(&self) -> i64 {
+        migrations::latest()
+    }
+
     /// The name of this process in its leases.
     #[must_use]
     pub fn owner(&self) -> &str {

@@ -1,11 +1,13 @@
 //! How switches stand, and throwing them. Each throw counts the epoch up: a host that looks at the epoch
 //! knows whether anything changed without reading more.
 
+use mendwright_core::code::Code;
 use mendwright_core::switch::{Kind, Scope, Switch};
 
 use crate::audit::{self, Fact};
 use crate::db::{Conn, Row, dialect, query};
 use crate::error::{Error, Result};
+use crate::run::RunNumber;
 use crate::store::Store;
 
 /// Switches that do not stand as by default, and the epoch in which that was so.
@@ -73,6 +75,38 @@ impl Store {
         audit::record(tx.conn(), fact, failed).await?;
         tx.commit().await.map_err(failed)?;
         u64::try_from(epoch).map_err(|e| Error::corrupt("counters", "value", "switch_epoch", e))
+    }
+
+    /// Takes back every apply that was asked for and that nobody has begun; what is in flight stays. Each of
+    /// these runs says why. For the kill switch: what is asked for later is refused where it is asked.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn cancel_pending(&self, reason: &str, by: &str, now_us: i64) -> Result<Vec<RunNumber>> {
+        let failed = self.failed("taking back what was asked for");
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await.map_err(failed)?;
+        let rows = query(self.timed(
+            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, due_at_us = NULL, tries = 0, \
+             lease_owner = NULL, lease_until_us = NULL, outcome_code = $1, outcome_message = $2 \
+             WHERE task = 'apply' AND state IN ('planned', 'approved') AND {free} RETURNING number, tenant",
+        ))
+        .bind(Code::Halted.text())
+        .bind(reason)
+        .all(tx.conn())
+        .await
+        .map_err(failed)?;
+        let mut taken_back = Vec::new();
+        for row in &rows {
+            let number: i64 = row.try_get("number").map_err(failed)?;
+            let tenant: String = row.try_get("tenant").map_err(failed)?;
+            let run = RunNumber::new(number.unsigned_abs());
+            let fact = Fact::new("run.task_cancelled", by, now_us).run(run).tenant(&tenant).say("reason", reason);
+            audit::record(tx.conn(), fact, failed).await?;
+            taken_back.push(run);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(taken_back)
     }
 
     /// How switches stand.
@@ -168,10 +202,12 @@ impl SwitchRow {
 
 #[cfg(test)]
 mod tests {
+    use mendwright_core::run::{Event, State};
     use mendwright_core::switch::Running;
+    use mendwright_core::task::Task;
 
     use super::*;
-    use crate::testing::{NOW, opened, tamper};
+    use crate::testing::{NOW, opened, planned, tamper};
 
     fn switch(kind: Kind, scope: Scope, is_on: bool) -> Switch {
         let (reason, by) = ("migration".to_owned(), "person:alice".to_owned());
@@ -190,6 +226,23 @@ mod tests {
         assert_eq!((found.epoch, found.thrown), (2, vec![off, germany.clone()]));
         store.throw(&Switch { is_on: false, ..germany }).await.unwrap();
         assert_eq!((store.switches().await.unwrap().thrown.len(), store.switch_epoch().await.unwrap()), (1, 3));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_began_is_taken_back_and_says_why_and_what_is_in_flight_stays() {
+        let (_dir, store) = opened().await;
+        let (waits, runs) = (planned(&store, "Germany", 1).await, planned(&store, "France", 1).await);
+        for run in [waits, runs] {
+            let run = store.run(run).await.unwrap();
+            store.ask(&run, Task::Apply, "person:alice", Some("digest")).await.unwrap();
+        }
+        store.transition(runs, State::Planned, Event::ApplyStarted, NOW, "").await.unwrap();
+        assert_eq!(store.cancel_pending("alice stopped it", "person:alice", NOW).await.unwrap(), [waits]);
+        let run = store.run(waits).await.unwrap();
+        assert_eq!((run.state, run.asked), (State::Planned, None));
+        assert_eq!(run.outcome.map(|o| (o.code, o.message)), Some((Code::Halted, "alice stopped it".to_owned())));
+        assert!(store.run(runs).await.unwrap().asked.is_some());
+        assert!(store.cancel_pending("again", "person:alice", NOW).await.unwrap().is_empty());
     }
 
     #[tokio::test]

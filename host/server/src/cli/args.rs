@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::{audit, completions, config, database, explain, job, key, patch, person, policy, resource, run};
+use crate::cli::{
+    audit, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run, serve, status,
+    stop, switch,
+};
 
 /// Repairs production data with code that you can trust before it runs.
 #[derive(Debug, Parser)]
@@ -29,6 +32,9 @@ pub struct Global {
     /// Results and errors as JSON.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Do not ask the running host: open the control store directly.
+    #[arg(long, global = true)]
+    pub no_host: bool,
     /// Colours. `auto`: on a terminal, unless $NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
@@ -74,6 +80,17 @@ pub enum Command {
     Undo(run::rollback::Args),
     /// Plan the UPDATE that you would run by hand: job patch_rows with a CSV, or --set and --where.
     Patch(patch::Args),
+    /// Run the host: it works on what is due and answers on a UNIX socket.
+    Serve(serve::Args),
+    /// What the host does, what stands still, and who waits for what.
+    Status(status::Args),
+    /// Is everything as it should be? Each line that is not ends in what to type.
+    Doctor(doctor::Args),
+    /// Stop every apply, of everybody, now: the kill switch.
+    Stop(stop::Args),
+    /// Hold everything, or a part of it, still.
+    #[command(subcommand)]
+    Switch(switch::Verb),
     /// The jobs: which there are, what they may do, how they are built.
     #[command(subcommand)]
     Job(job::Verb),

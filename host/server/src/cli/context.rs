@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mendwright_store::{RunRecord, Store};
 
 use crate::cli::args::Global;
+use crate::cli::door::{Door, Shelf};
 use crate::cli::out::Out;
 use crate::cli::problem;
+use crate::client::Client;
 use crate::config::{Config, Env, locate};
 use crate::engine::audit::Opened;
-use crate::engine::{Host, open_store};
+use crate::engine::{Host, open_store, socket_path};
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
@@ -49,6 +51,31 @@ impl Context {
             self.out.stderr(&line);
         }
         Ok(host)
+    }
+
+    /// The host that runs beside this configuration; `None` where none does, or nobody is to ask it.
+    pub(super) async fn running(&self, config: &Config) -> Result<Option<Client>, Problem> {
+        if self.global.no_host {
+            return Ok(None);
+        }
+        Client::connect(&socket_path(config, &self.env)?).await
+    }
+
+    /// Whoever acts: the running host, or this process.
+    pub(super) async fn door(&self) -> Result<Door, Problem> {
+        let config = self.config()?;
+        match self.running(&config).await? {
+            Some(client) => Ok(Door::Remote(client, Box::new(config))),
+            None => Ok(Door::Local(Box::new(Host::open(config, self.env.clone()).await?))),
+        }
+    }
+
+    /// Whoever can be looked at: the running host, or the control store.
+    pub(super) async fn shelf(&self, config: &Config) -> Result<Shelf, Problem> {
+        match self.running(config).await? {
+            Some(client) => Ok(Shelf::Remote(client)),
+            None => Ok(Shelf::Store(Box::new(self.store(config).await?))),
+        }
     }
 
     /// The control store alone, for commands that only look.

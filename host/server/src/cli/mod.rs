@@ -4,7 +4,8 @@
 //! code or a state, never from words; nothing is asked without a terminal; a command opens only what
 //! it needs.
 //!
-//! In reading order: [`args`]: what can be typed; `context`: what every command gets; `out`: where
+//! In reading order: [`args`]: what can be typed; `context`: what every command gets; `door`: the running
+//! host, or this process; `out`: where
 //! its words go; `runtime`: how a command runs and is interrupted; then the verbs.
 
 pub mod args;
@@ -13,6 +14,8 @@ mod completions;
 mod config;
 mod context;
 mod database;
+mod doctor;
+mod door;
 mod explain;
 mod job;
 mod key;
@@ -27,6 +30,10 @@ mod prompt;
 mod resource;
 mod run;
 mod runtime;
+mod serve;
+mod status;
+mod stop;
+mod switch;
 
 use std::ffi::OsString;
 
@@ -86,6 +93,11 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),
         Command::Patch(args) => runtime::block_on(context, patch::run(context, args)),
         Command::Audit(verb) => audit::dispatch(context, verb),
+        Command::Serve(args) => serve::run(context, &args),
+        Command::Status(args) => runtime::block_on(context, status::run(context, args)),
+        Command::Doctor(args) => runtime::block_on(context, doctor::run(context, args)),
+        Command::Stop(args) => runtime::block_on(context, stop::run(context, args)),
+        Command::Switch(verb) => switch::dispatch(context, verb),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }

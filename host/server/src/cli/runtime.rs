@@ -25,6 +25,17 @@ pub(super) fn block_on(context: &Context, command: impl Future<Output = Done>) -
     done
 }
 
+/// Runs a command that hears signals by itself.
+pub(super) fn block_on_signals(command: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(Code::Io, format!("no threads can be started: {error}")))?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    done
+}
+
 async fn interruptible(context: &Context, command: impl Future<Output = Done>) -> Done {
     let mut command = pin!(command);
     let mut warned = false;

@@ -11,6 +11,7 @@ use mendwright_core::authority::{Allow, Grant};
 use mendwright_core::binding::{Column, Resource, Tenancy};
 use mendwright_core::budget::Budget;
 use mendwright_core::code::Code;
+use mendwright_store::Concurrency;
 
 use crate::config::check::Checker;
 use crate::config::model::{Anchor, Audit, Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants};
@@ -18,7 +19,9 @@ use crate::config::{authority, wire};
 
 /// The configuration, if all of it is there. What is not, the checker has reported or reports now.
 pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, base: &Path) -> Option<Config> {
-    let limits = budget(checker, file.limits.as_ref(), &["limits".into()]);
+    let limits = budget(checker, file.limits.as_ref().map(|caps| &caps.job), &["limits".into()]);
+    let concurrency = file.limits.map(|caps| caps.concurrency).unwrap_or_default();
+    let default = Concurrency::default();
     let control = checker.url(&file.control?.url, &["control".into(), "url".into()]);
     let mut databases = BTreeMap::new();
     for (name, wire) in file.database.unwrap_or_default() {
@@ -50,6 +53,11 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
         policy,
         people,
         audit: file.audit.map_or_else(Audit::default, |wire| audit(wire, base)),
+        concurrency: Concurrency {
+            overall: concurrency.overall.unwrap_or(default.overall),
+            per_tenant: concurrency.per_tenant.unwrap_or(default.per_tenant),
+        },
+        socket: file.host.and_then(|host| host.socket).map(|socket| base.join(socket)),
     })
 }
 

@@ -11,6 +11,7 @@ use mendwright_core::budget::Budget;
 use mendwright_core::code::Code;
 use mendwright_core::plan::Digest;
 use mendwright_core::policy::Settings;
+use mendwright_store::Concurrency;
 
 use crate::config::env::Env;
 use crate::config::url::{Engine, Location, Url};
@@ -47,6 +48,10 @@ pub struct Config {
     pub policy: Policy,
     /// Who is who.
     pub people: People,
+    /// How many runs are worked on at a time.
+    pub concurrency: Concurrency,
+    /// The socket of the running host, where the configuration names one.
+    pub socket: Option<PathBuf>,
 }
 
 /// What may happen by itself, and what takes people.

@@ -2,6 +2,7 @@
 //!
 //! Entries are optional where a wrong one is reported and the others are still looked at.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mendwright_catalog::budget::Limits;
@@ -9,8 +10,9 @@ use mendwright_catalog::words::{self, Duration, JobVersions};
 use mendwright_core::change::Action;
 use mendwright_core::class::Class;
 use mendwright_core::kind::Kind;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What Mendwright works on, and who may do what there.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -38,14 +40,62 @@ pub(super) struct File {
     /// Which job may touch what, for which tenants.
     #[schemars(with = "Option<BTreeMap<String, Grant>>", transform = words::keyed_by_label)]
     pub(super) grant: Option<BTreeMap<String, Option<Grant>>>,
-    /// Caps on every job's own budget.
-    pub(super) limits: Option<Limits>,
+    /// Caps on every job's own budget, and on how many runs are worked on at a time.
+    pub(super) limits: Option<Caps>,
+    /// The process that `mendwright serve` starts.
+    pub(super) host: Option<Host>,
     /// What may happen by itself, and what takes people.
     pub(super) policy: Option<super::authority::Policy>,
     /// Who is who.
     pub(super) people: Option<super::authority::People>,
     /// The audit log: its name, and where what it signs is kept as well.
     pub(super) audit: Option<Audit>,
+}
+
+/// Caps on every job's own budget, and on how many runs are worked on at a time.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Caps {
+    #[serde(default)]
+    pub(super) concurrency: Concurrency,
+    #[serde(flatten)]
+    pub(super) job: Limits,
+}
+
+/// The keys of [`Limits`], and one more.
+impl JsonSchema for Caps {
+    fn schema_name() -> Cow<'static, str> {
+        "Caps".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Limits::json_schema(generator);
+        let concurrency = generator.subschema_for::<Concurrency>();
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.insert("concurrency".to_owned(), concurrency.to_value());
+        }
+        schema
+    }
+}
+
+/// Runs that are worked on at a time.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Concurrency {
+    /// By all hosts together.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) overall: Option<u32>,
+    /// For one tenant.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) per_tenant: Option<u32>,
+}
+
+/// The process that `mendwright serve` starts.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Host {
+    /// The UNIX socket that it listens on, from this file's own directory.
+    #[schemars(length(min = 1))]
+    pub(super) socket: Option<String>,
 }
 
 /// The audit log.

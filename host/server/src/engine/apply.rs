@@ -155,6 +155,7 @@ impl Host {
             return Err(Problem::new(Code::RunState, format!("#{number} is {state} and cannot be applied"))
                 .next(format!("mendwright run show {number}"), "how it came to that"));
         }
+        self.not_halted().await?;
         let again = format!("mendwright run plan --again {number}");
         if run.expires_at_us.is_some_and(|at| at < time::now_us()) {
             let step = Step::new(run.state, Event::PlanExpired, time::now_us()).attempt(run.attempt);

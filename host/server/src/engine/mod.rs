@@ -11,7 +11,8 @@
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone; [`audit`]: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
-//!   worker does; `recover`: what a dead process left.
+//!   worker does; `halt`: holding still; `recover`: what a dead process left; `look`: what there is to see of
+//!   runs.
 
 mod apply;
 pub(crate) mod audit;
@@ -20,8 +21,10 @@ mod bind;
 mod compensate;
 mod document;
 mod execute;
+pub(crate) mod halt;
 mod held;
 mod job;
+pub(crate) mod look;
 mod only;
 mod plan;
 mod policy;
@@ -58,6 +61,7 @@ pub use policy::{Answer, Ballot, DEMO, DemoKey, Voted, Why};
 pub use targets::{target, targets};
 pub use time::rfc3339;
 pub use undo::{Undone, VerifiedRun};
+pub use work::Worked;
 
 /// Told how far a job is: done and total, 0 for an unknown total.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
@@ -85,6 +89,16 @@ impl Host {
     /// # Errors
     /// The control store, the host's key or the sandbox cannot be opened.
     pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
+        let host = Self::open_to_work(config, env).await?;
+        host.recover_all().await?;
+        Ok(host)
+    }
+
+    /// The same, and leaves what a dead process left half done to the workers: they claim it.
+    ///
+    /// # Errors
+    /// As [`Host::open`].
+    pub async fn open_to_work(config: Config, env: Env) -> Result<Self, Problem> {
         let store = open_store(&config, &env).await?;
         let beside = state_path(&config, store.place());
         let key = host_key(&beside)?;
@@ -107,7 +121,6 @@ impl Host {
         let demo_keys = Vec::new();
         let mut host = Self { config, env, store, sandbox, journal_key, log_key, authority, demo_keys, gate, watching };
         host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
-        host.recover_all().await?;
         Ok(host)
     }
 
@@ -190,15 +203,29 @@ fn host_key(beside: &std::path::Path) -> Result<HostKey, Problem> {
 
 /// What the names of this host's own files begin with: the control file, or `mendwright` beside the
 /// configuration where the control store is a server.
-fn state_path(config: &Config, place: &Place) -> PathBuf {
+pub(crate) fn state_path(config: &Config, place: &Place) -> PathBuf {
     match place {
         Place::File(path) => path.clone(),
         Place::Server(_) => config.path.with_file_name("mendwright"),
     }
 }
 
+/// The socket of the host that runs beside this configuration, if one runs.
+///
+/// # Errors
+/// A variable of the control store's URL is not set.
+pub(crate) fn socket_path(config: &Config, env: &Env) -> Result<PathBuf, Problem> {
+    if let Some(path) = &config.socket {
+        return Ok(path.clone());
+    }
+    Ok(match config.control.url.location(env).map_err(problem::diagnostic)? {
+        Location::Sqlite(path) => ending(&path, ".sock"),
+        Location::Postgres(_) => ending(&config.path.with_file_name("mendwright"), ".sock"),
+    })
+}
+
 /// `mendwright.db` → `mendwright.db.key`.
-fn ending(path: &std::path::Path, ending: &str) -> PathBuf {
+pub(crate) fn ending(path: &std::path::Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     path.with_file_name(name)

@@ -57,6 +57,11 @@ impl Host {
     /// and is tried again by the next command.
     pub(super) async fn recover_all(&self) -> Result<(), Problem> {
         for found in self.store.in_flight().await.map_err(problem::store)? {
+            // A dry run that was put off is a worker's: it is due again, and fails only when that gives it up.
+            let put_off = found.asked.as_ref().is_some_and(|asked| asked.tries > 0);
+            if found.state == State::Planning && put_off {
+                continue;
+            }
             let Ok(lease) = self.claim(found.number).await else { continue };
             let recovering = async {
                 let run = self.store.run(found.number).await.map_err(problem::store)?;

@@ -19,7 +19,8 @@ pub fn rfc3339(us: i64) -> String {
     Timestamp::from_microsecond(us).map(|t| format!("{t:.6}")).unwrap_or_default()
 }
 
-/// A time as [`rfc3339`] writes it, in microseconds since 1970-01-01 UTC.
-pub(crate) fn parse_rfc3339_us(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(|at| at.as_microsecond())
+/// The time that [`rfc3339`] wrote; `None` where it is none.
+#[must_use]
+pub(crate) fn from_rfc3339(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
 }

@@ -7,7 +7,7 @@ use mendwright_core::task::Task;
 use mendwright_store::{Begun, Claimed, Idempotency, Lease, RunNumber, RunRecord};
 
 use super::apply::may_work_later;
-use super::{Host, PlanRequest, problem, time};
+use super::{Applied, Host, PlanRequest, Undone, problem, time};
 use crate::view::problem::Problem;
 
 /// How often a task is tried: after the last pause, some five minutes, whoever is woken should look.
@@ -34,6 +34,19 @@ pub(super) fn due_again(tries: u64, now_us: i64) -> Option<i64> {
 fn pause_us(tries: u64) -> i64 {
     let tries = u32::try_from(tries).unwrap_or(u32::MAX);
     PAUSE_US.saturating_mul(PAUSE_GROWTH.saturating_pow(tries))
+}
+
+/// What a worker did.
+#[derive(Debug)]
+pub enum Worked {
+    /// There is a plan, or nothing to do.
+    Planned,
+    /// The plan was applied, or why it was not.
+    Applied(Box<Applied>),
+    /// What was applied is undone.
+    Undone(Box<Undone>),
+    /// What a dead process left was brought to an end.
+    Recovered,
 }
 
 impl PlanRequest {
@@ -90,23 +103,23 @@ impl Host {
     ///
     /// # Errors
     /// What stopped it; the run says the same.
-    pub async fn work(&self, (run, lease): Claimed) -> Result<(), Problem> {
+    pub async fn work(&self, (run, lease): Claimed) -> Result<Worked, Problem> {
         self.holding(lease, self.work_on(&run, lease)).await
     }
 
-    async fn work_on(&self, run: &RunRecord, lease: Lease) -> Result<(), Problem> {
+    async fn work_on(&self, run: &RunRecord, lease: Lease) -> Result<Worked, Problem> {
         let asked = run.asked.as_ref();
         let confirm = asked.and_then(|asked| asked.confirm.clone()).unwrap_or_default();
         let by = asked.map(|asked| asked.by.clone()).unwrap_or_default();
         match (run.state, asked.map(|asked| asked.task)) {
-            (State::Planning, _) => self.plan_claimed(run, lease).await,
-            (state, _) if state.is_in_flight() => self.recover_claimed(run, lease).await,
+            (State::Planning, _) => self.plan_claimed(run, lease).await.map(|()| Worked::Planned),
+            (state, _) if state.is_in_flight() => self.recover_claimed(run, lease).await.map(|()| Worked::Recovered),
             (_, Some(Task::Apply)) => match self.apply_held(run.number, &confirm, &by, Patience::Again).await {
-                Ok(applied) => applied.problem.map_or(Ok(()), Err),
+                Ok(applied) => Ok(Worked::Applied(Box::new(applied))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },
             (_, Some(Task::Undo)) => match self.undo_held(run.number, &confirm, &by).await {
-                Ok(_) => Ok(()),
+                Ok(undone) => Ok(Worked::Undone(Box::new(undone))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },
             (_, Some(Task::Plan) | None) => {

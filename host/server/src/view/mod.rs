@@ -13,6 +13,7 @@ mod pages;
 
 pub mod audit;
 pub mod difference;
+pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod job;
@@ -24,6 +25,8 @@ pub mod replay;
 pub mod resource;
 pub mod run;
 pub mod sql;
+pub mod status;
+pub mod switch;
 pub mod undo;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The next things to type: every view ends in them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::view::look::{Ink, Look, pad, safe, width};
 
 /// One thing that a person can type next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// The whole command.
     pub command: String,

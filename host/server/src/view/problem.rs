@@ -125,7 +125,8 @@ impl Exit {
             | C::PolicyDenied
             | C::SafeMode
             | C::KillSwitch
-            | C::Cooldown => Self::Denied,
+            | C::Cooldown
+            | C::Halted => Self::Denied,
             C::ConfirmMissing | C::RollbackConflict | C::ApprovalsMissing => Self::WaitsForPeople,
             C::PlanDrifted | C::ReadsDrifted | C::ReplayDiverged => Self::Drifted,
             // The host undid by itself what it could not verify.
@@ -140,7 +141,14 @@ impl Exit {
             | C::ConfigEnvironment
             | C::RunUnknown
             | C::KeyReused
-            | C::Halted
+            | C::HostRunning
+            | C::HostUnavailable
+            | C::HostStopping
+            | C::RequestInvalid
+            | C::RequestTooLarge
+            | C::RequestTimeout
+            | C::EndpointUnknown
+            | C::MethodUnknown
             | C::KeyInvalid
             | C::RegistryInvalid
             | C::ApprovalInvalid

@@ -8,7 +8,7 @@
 //! - `flush`: the one that writes; [`install`]: a target made ready, [`own_tables`]: what we keep in it,
 //!   `grants`: the roles;
 //! - `overlay`, `computed`: what a run wants, while it goes on and at its end; `prepared`: SQLite row by row;
-//! - [`report`]: what `resource check` tells; [`import`]: bindings written from a database.
+//! - [`report`]: what `resource check` tells; [`probe`]: what `doctor` asks; [`import`]: bindings written from a database.
 
 pub(crate) mod check;
 pub(crate) mod computed;
@@ -22,6 +22,7 @@ pub(crate) mod introspect;
 pub(crate) mod overlay;
 pub mod own_tables;
 pub(crate) mod prepared;
+pub mod probe;
 pub(crate) mod raw;
 pub mod report;
 pub(crate) mod scope;

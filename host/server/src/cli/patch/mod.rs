@@ -64,9 +64,9 @@ pub struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let config = context.config()?;
     let params = params(&config, &args)?;
-    let host = crate::engine::Host::open(config, context.env.clone()).await?;
+    let door = plan::door(context, &args.ending).await?;
     let request = plan::request(context, JOB.to_owned(), args.tenant, params, Vec::new());
-    plan::make(context, &host, request, args.ending).await
+    plan::make(context, &door, request, args.ending).await
 }
 
 /// The parameters of `patch_rows`.

@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::loaded::{Loaded, Wanted, amounts, counted, job_summary, load, policy_of};
 use super::{history, rfc3339_or_empty};
+use crate::cli::Done;
 use crate::cli::context::Context;
+use crate::cli::door::Door;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::prompt::{apply_question, ask, confirm_digits, short};
-use crate::cli::{Done, problem};
-use crate::engine::{Applied, Host, rfc3339};
+use crate::engine::{Applied, rfc3339};
 use crate::view::Next;
 use crate::view::drift::{Drift, drift};
 use crate::view::outcome::{ApplyResult, apply};
@@ -60,21 +61,21 @@ struct DifferenceRecord<'a> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let host = context.host().await?;
-    let run = context.find(host.store(), &args.run).await?;
+    let door = context.door().await?;
+    let run = door.books().find(&args.run).await?;
     let confirmed = match args.confirm {
         Some(digits) => digits,
-        None => ask_person(context, &host, &run).await?,
+        None => ask_person(context, &door, &run).await?,
     };
     let progress = Progress::begin(&context.out, format!("applying {}", run.number));
     context.begin_commit();
-    let applied = host.apply(run.number, &confirmed, &context.person()).await;
+    let applied = door.apply(run.number, &confirmed, &context.person()).await;
     drop(progress);
-    show(context, &host, applied?).await
+    show(context, &door, applied?).await
 }
 
 /// Shows the plan and asks for the beginning of its digest.
-async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<String, Problem> {
+async fn ask_person(context: &Context, door: &Door, run: &RunRecord) -> Result<String, Problem> {
     let number = run.number.get();
     let again = format!("mendwright run apply {number}");
     let missing = |message: String| Problem::new(Code::ConfirmMissing, message);
@@ -91,10 +92,10 @@ async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<S
         .next(format!("mendwright run show {number} --full"), "read it first")
         .next(format!("{again} --confirm {}", short(&digest)), "applies exactly this"));
     }
-    let Loaded { document, changes } = load(host.store(), run.number, Wanted::First).await?;
-    let summary = job_summary(host.config(), &run.job_name);
-    let policy = policy_of(host.store(), run.number).await?;
-    let now = rfc3339(host.now_us());
+    let Loaded { document, changes } = load(door.books(), run.number, Wanted::First).await?;
+    let summary = job_summary(door.config(), &run.job_name);
+    let policy = policy_of(door.books(), run.number).await?;
+    let now = rfc3339(door.now_us());
     let hints = [Next::new(format!("mendwright run show {number} --full"), "every row")];
     let view = Plan {
         document: &document,
@@ -110,7 +111,7 @@ async fn ask_person(context: &Context, host: &Host, run: &RunRecord) -> Result<S
     ask(context, &apply_question(&digest, &counted(n, "change")), &digest, &again).await
 }
 
-async fn show(context: &Context, host: &Host, applied: Applied) -> Done {
+async fn show(context: &Context, door: &Door, applied: Applied) -> Done {
     // Where the run ended says more than the reason: a drift, an undo by the host, a stuck one.
     let ended = Exit::of_state(applied.run.state);
     let exit = applied.problem.as_ref().filter(|_| ended == Exit::Done).map_or(ended, Problem::exit);
@@ -118,11 +119,11 @@ async fn show(context: &Context, host: &Host, applied: Applied) -> Done {
         context.out.json(&record(&applied));
         return Ok(exit);
     }
-    let document = host.store().load_plan(applied.run.number).await.map_err(problem::store)?.document;
-    let now = rfc3339(host.now_us());
+    let document = door.books().document(applied.run.number).await?;
+    let now = rfc3339(door.now_us());
     let text = match &applied.drift {
         Some(comparison) => drifted(context, &applied, comparison, &document, &now),
-        None => apply(context.out.look, &result(&applied, &document, now, host.now_us())),
+        None => apply(context.out.look, &result(&applied, &document, now, door.now_us())),
     };
     context.out.result(&text);
     Ok(exit)

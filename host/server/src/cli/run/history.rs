@@ -63,7 +63,7 @@ fn compensated(by: &RunRecord) -> TimelineEvent {
     }
 }
 
-fn happened(event: &RunEvent) -> TimelineEvent {
+pub(super) fn happened(event: &RunEvent) -> TimelineEvent {
     let code = event.code.map(|code| code.text().to_owned());
     let detail = [code, Some(event.note.clone())].into_iter().flatten().filter(|part| !part.is_empty());
     TimelineEvent {

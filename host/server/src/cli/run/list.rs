@@ -1,17 +1,16 @@
 //! `mendwright run list`.
 
 use mendwright_core::run::State;
-use mendwright_store::{RunFilter, RunRecord, Store};
+use mendwright_store::{RunFilter, RunRecord};
 use serde::Serialize;
 
-use super::loaded::{Wanted, amounts, load};
 use super::rfc3339_or_empty;
+use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
-use crate::cli::{Done, problem};
 use crate::engine::rfc3339;
 use crate::engine::time::now_us;
-use crate::view::problem::{Exit, Problem};
+use crate::view::problem::Exit;
 use crate::view::run::{RunRow, run_list};
 
 /// Runs that are listed at most: a list is for people, and a script pages.
@@ -76,16 +75,17 @@ struct Record {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let config = context.config()?;
-    let store = context.store(&config).await?;
+    let shelf = context.shelf(&config).await?;
+    let books = shelf.books();
     let before = match &args.before {
-        Some(reference) => Some(context.find(&store, reference).await?.number),
+        Some(reference) => Some(books.find(reference).await?.number),
         None => None,
     };
     let filter = RunFilter { tenant: args.tenant, job: args.job, state: args.state, before, limit: args.limit };
     let mut found = Vec::new();
-    for run in store.list(&filter).await.map_err(problem::store)? {
-        let changes = changes(&store, &run).await?;
-        found.push((run, changes));
+    for listed in books.list(&filter).await? {
+        let changes = listed.inserts.zip(listed.updates).zip(listed.deletes).map(|((a, b), c)| (a, b, c));
+        found.push((listed.run.record()?, changes));
     }
     if context.out.is_json() {
         let runs = found.into_iter().map(|(run, changes)| record(run, changes)).collect();
@@ -95,16 +95,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     let rows: Vec<RunRow> = found.into_iter().map(|(run, changes)| row(run, changes)).collect();
     context.out.result(&run_list(context.out.look, &rows, &rfc3339(now_us())));
     Ok(Exit::Done)
-}
-
-/// Rows inserted, updated and deleted by a run's plan, if it has one.
-async fn changes(store: &Store, run: &RunRecord) -> Result<Option<(u64, u64, u64)>, Problem> {
-    if run.plan_digest.is_none() {
-        return Ok(None);
-    }
-    let document = load(store, run.number, Wanted::No).await?.document;
-    let sum = document.resources.iter().map(amounts).fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-    Ok(Some(sum))
 }
 
 fn row(run: RunRecord, changes: Option<(u64, u64, u64)>) -> RunRow {

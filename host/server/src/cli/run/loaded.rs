@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mendwright_core::code::Code;
 use mendwright_core::plan::document::{ChangeRecord, Document, ResourceSummary};
-use mendwright_core::policy::{Decision, Effect, Stage};
-use mendwright_store::{ChangeFilter, RunNumber, Store, StoredChange};
+use mendwright_core::policy::{Effect, Stage};
+use mendwright_store::{ChangeFilter, RunNumber, StoredChange};
 
-use crate::cli::problem;
+use crate::cli::door::Books;
 use crate::config::Config;
+pub(super) use crate::engine::look::amounts;
 use crate::engine::rfc3339;
 use crate::view::plan::{Policy, ROWS_MAX};
 use crate::view::problem::Problem;
@@ -34,8 +34,8 @@ pub(super) enum Wanted {
 }
 
 /// The plan of a run.
-pub(super) async fn load(store: &Store, run: RunNumber, wanted: Wanted) -> Result<Loaded, Problem> {
-    let document = store.load_plan(run).await.map_err(problem::store)?.document;
+pub(super) async fn load(books: Books<'_>, run: RunNumber, wanted: Wanted) -> Result<Loaded, Problem> {
+    let document = books.document(run).await?;
     let keys = Keys::new(&document);
     let mut changes = Vec::new();
     match wanted {
@@ -44,12 +44,12 @@ pub(super) async fn load(store: &Store, run: RunNumber, wanted: Wanted) -> Resul
             let limit = u32::try_from(ROWS_MAX).unwrap_or(u32::MAX);
             for resource in document.resources.iter().filter(|resource| total(resource) > 0) {
                 let filter = ChangeFilter { resource: Some(resource.name.clone()), ..ChangeFilter::default() };
-                let page = store.changes(run, &filter, 0, limit).await.map_err(problem::store)?;
+                let page = books.changes(run, &filter, (0, limit)).await?;
                 changes.extend(page.iter().map(|stored| keys.record(stored)));
             }
         }
         Wanted::All => {
-            let mut pages = Pages::new(store, run);
+            let mut pages = Pages::new(books, run);
             while let Some(page) = pages.next().await? {
                 changes.extend(page.iter().map(|stored| keys.record(stored)));
             }
@@ -60,20 +60,19 @@ pub(super) async fn load(store: &Store, run: RunNumber, wanted: Wanted) -> Resul
 
 /// The changes of a plan, a page at a time.
 pub(super) struct Pages<'a> {
-    store: &'a Store,
+    books: Books<'a>,
     run: RunNumber,
     after: u64,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) const fn new(store: &'a Store, run: RunNumber) -> Self {
-        Self { store, run, after: 0 }
+    pub(super) const fn new(books: Books<'a>, run: RunNumber) -> Self {
+        Self { books, run, after: 0 }
     }
 
     /// The next page; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredChange>>, Problem> {
-        let page = self.store.changes(self.run, &ChangeFilter::default(), self.after, PAGE).await;
-        let page = page.map_err(problem::store)?;
+        let page = self.books.changes(self.run, &ChangeFilter::default(), (self.after, PAGE)).await?;
         let Some(last) = page.last() else { return Ok(None) };
         self.after = last.seq;
         Ok(Some(page))
@@ -101,12 +100,6 @@ pub(super) fn total(resource: &ResourceSummary) -> u64 {
     inserts.saturating_add(updates).saturating_add(deletes)
 }
 
-/// Rows inserted, updated and deleted. The document's counts are text.
-pub(super) fn amounts(resource: &ResourceSummary) -> (u64, u64, u64) {
-    let count = |text: &str| text.parse().unwrap_or(0);
-    (count(&resource.inserts), count(&resource.updates), count(&resource.deletes))
-}
-
 /// The manifest's line on what a job does; empty where the job is no longer there.
 pub(super) fn job_summary(config: &Config, job: &str) -> String {
     let manifest = config.jobs.as_ref().and_then(|jobs| mendwright_catalog::jobs::find(&jobs.path, job).ok());
@@ -124,19 +117,17 @@ pub(super) fn counted(n: u64, noun: &str) -> String {
 }
 
 /// What policy said last of a plan, for its view.
-pub(super) async fn policy_of(store: &Store, run: RunNumber) -> Result<Option<Policy>, Problem> {
-    let decisions = store.decisions(run).await.map_err(problem::store)?;
+pub(super) async fn policy_of(books: Books<'_>, run: RunNumber) -> Result<Option<Policy>, Problem> {
     // Before the plan it spoke of something else.
-    let Some(last) = decisions.last().filter(|last| last.decision.stage != Stage::BeforePlanning.word()) else {
+    let before = Stage::BeforePlanning.word();
+    let Some(last) = books.decisions(run).await?.decisions.pop().filter(|last| last.stage != before) else {
         return Ok(None);
     };
-    let decision: Decision = serde_json::from_str(&last.decision.decision)
-        .map_err(|error| Problem::new(Code::StoreCorrupt, format!("a decision about {run}: {error}")))?;
-    let missing: Vec<String> = decision.missing.iter().map(ToString::to_string).collect();
-    let text = match decision.effect {
+    let missing: Vec<String> = last.answer.missing.iter().map(ToString::to_string).collect();
+    let text = match last.answer.effect {
         Effect::Allow => "it may be applied".to_owned(),
         Effect::NeedsApproval => format!("waits for {}", missing.join("; ")),
         Effect::Deny => format!("not yet: {}", missing.join("; ")),
     };
-    Ok(Some(Policy { text, by: decision.by }))
+    Ok(Some(Policy { text, by: last.answer.by }))
 }

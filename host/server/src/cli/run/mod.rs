@@ -1,10 +1,12 @@
 //! `mendwright run …`: one noun, the run.
 
 pub(super) mod apply;
+mod cancel;
 mod compensate;
 mod history;
 mod list;
 mod loaded;
+mod logs;
 pub(super) mod plan;
 mod record;
 pub(super) mod rollback;
@@ -12,6 +14,7 @@ mod show;
 mod sql;
 mod verify;
 mod vote;
+mod watch;
 
 use mendwright_core::approval::Verb as Ballot;
 
@@ -42,6 +45,12 @@ pub enum Verb {
     Rollback(rollback::Args),
     /// The runs, the newest first.
     List(list::Args),
+    /// What happens to a run, until nobody works on it any more.
+    Watch(watch::Args),
+    /// What the job logged.
+    Logs(logs::Args),
+    /// Call a run off that is not being applied.
+    Cancel(cancel::Args),
 }
 
 pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
@@ -55,5 +64,8 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Verify(args) => block_on(context, verify::run(context, args)),
         Verb::Rollback(args) => block_on(context, rollback::run(context, args)),
         Verb::List(args) => block_on(context, list::run(context, args)),
+        Verb::Watch(args) => block_on(context, watch::run(context, args)),
+        Verb::Logs(args) => block_on(context, logs::run(context, args)),
+        Verb::Cancel(args) => block_on(context, cancel::run(context, args)),
     }
 }

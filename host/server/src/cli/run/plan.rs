@@ -6,18 +6,19 @@ use mendwright_catalog::manifest::Manifest;
 use mendwright_core::code::Code;
 use mendwright_core::compare::compare;
 use mendwright_core::run::State;
-use mendwright_store::{RunRecord, Store};
+use mendwright_store::RunRecord;
 use serde_json::{Map, Value};
 
 use super::history;
 use super::loaded::{Loaded, Pages, Wanted, job_summary, load, policy_of};
 use super::record::Recording;
 use crate::cli::context::Context;
+use crate::cli::door::{Books, Door};
 use crate::cli::progress::Progress;
 use crate::cli::{Done, problem};
 use crate::config::Config;
 use crate::engine::time::now_us;
-use crate::engine::{Host, PlanRequest, rfc3339};
+use crate::engine::{PlanRequest, rfc3339};
 use crate::view::difference::{PlanDifference, plan_difference};
 use crate::view::json;
 use crate::view::plan::{Options, Plan, Policy, plan};
@@ -76,10 +77,10 @@ pub(in crate::cli) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
-    let host = context.host().await?;
+    let door = door(context, &args.ending).await?;
     let request = match &args.again {
         Some(reference) => {
-            let request = again(context, &host, reference, args.only).await?;
+            let request = again(context, &door, reference, args.only).await?;
             if request.compensates.is_some() && args.ending.record.is_some() {
                 // A recording is of a dry run, and replays one.
                 let message = format!("{reference} is a compensation, and no recording holds one");
@@ -92,11 +93,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
             let (Some(job), Some(tenant)) = (args.job, args.tenant) else {
                 return Err(Problem::new(Code::Internal, "the command line was accepted without a job"));
             };
-            let params = params(host.config(), &job, args.params_file.as_deref(), &args.params)?;
+            let params = params(door.config(), &job, args.params_file.as_deref(), &args.params)?;
             request(context, job, tenant, params, args.only)
         }
     };
-    make(context, &host, request, args.ending).await
+    make(context, &door, request, args.ending).await
+}
+
+/// Where a plan is made. A recording is written by the process that reads the rows: never sent anywhere.
+pub(in crate::cli) async fn door(context: &Context, ending: &Ending) -> Result<Door, Problem> {
+    match ending.record {
+        Some(_) => Ok(Door::Local(Box::new(context.host().await?))),
+        None => context.door().await,
+    }
 }
 
 /// A request with nothing unusual in it.
@@ -120,8 +129,8 @@ pub(in crate::cli) fn request(
 }
 
 /// What an earlier run was asked for.
-async fn again(context: &Context, host: &Host, reference: &str, only: Vec<String>) -> Result<PlanRequest, Problem> {
-    let before = context.find(host.store(), reference).await?;
+async fn again(context: &Context, door: &Door, reference: &str, only: Vec<String>) -> Result<PlanRequest, Problem> {
+    let before = door.books().find(reference).await?;
     let request = request(context, before.job_name, before.tenant, before.params, only);
     Ok(PlanRequest { parent: Some(before.number), compensates: before.compensates, ..request })
 }
@@ -165,27 +174,27 @@ fn manifest(config: &Config, job: &str) -> Result<Manifest, Problem> {
 }
 
 /// Makes the plan and shows it.
-pub(in crate::cli) async fn make(context: &Context, host: &Host, mut request: PlanRequest, ending: Ending) -> Done {
+pub(in crate::cli) async fn make(context: &Context, door: &Door, mut request: PlanRequest, ending: Ending) -> Done {
     let what = format!("{} for {}", request.job, mendwright_core::text::escape(&request.tenant));
     let progress = Progress::begin(&context.out, what);
     request.progress = Some(progress.report());
     let recording = ending.record.as_deref().map(|path| Recording::to(path, ending.force)).transpose()?;
-    let (planned, recorded) = match recording {
-        Some(_) => host.plan_recorded(request).await,
-        None => (host.plan(request).await, None),
+    let (planned, recorded) = match (&recording, door) {
+        (Some(_), Door::Local(host)) => host.plan_recorded(request).await,
+        (Some(_) | None, _) => (door.plan(request).await, None),
     };
     drop(progress);
     // A run that failed is the one that somebody wants to try again.
     let kept = recording.zip(recorded).map_or(Ok(()), |(recording, recorded)| recording.keep(context, recorded));
     let run = planned?;
     let wanted = if ending.full || context.out.is_json() { Wanted::All } else { Wanted::First };
-    let loaded = load(host.store(), run.number, wanted).await?;
-    let now = rfc3339(host.now_us());
+    let loaded = load(door.books(), run.number, wanted).await?;
+    let now = rfc3339(door.now_us());
     if let Some(before) = run.parent.filter(|_| !context.out.is_json()) {
-        show_difference(context, host.store(), &run, before).await?;
+        show_difference(context, door.books(), &run, before).await?;
     }
-    let policy = policy_of(host.store(), run.number).await?;
-    show(context, host.config(), &run, loaded, policy.as_ref(), &now, ending.full);
+    let policy = policy_of(door.books(), run.number).await?;
+    show(context, door.config(), &run, loaded, policy.as_ref(), &now, ending.full);
     kept?;
     let has_changes = matches!(run.state, State::Planned | State::AwaitingApproval | State::Approved);
     Ok(match (has_changes, ending.detailed_exitcode) {
@@ -221,17 +230,17 @@ pub(super) fn show(
 /// Before the new plan: in what it differs from the old one.
 async fn show_difference(
     context: &Context,
-    store: &Store,
+    books: Books<'_>,
     run: &RunRecord,
     before: mendwright_store::RunNumber,
 ) -> Result<(), Problem> {
-    let old = match store.load_plan(before).await {
-        Ok(_) => all(store, before).await?,
+    let old = match books.document(before).await {
+        Ok(_) => all(books, before).await?,
         // A run that ended without a plan has nothing to differ from.
         Err(_) => return Ok(()),
     };
-    let new = all(store, run.number).await?;
-    let resources = load(store, run.number, Wanted::No).await?.document.resources;
+    let new = all(books, run.number).await?;
+    let resources = load(books, run.number, Wanted::No).await?.document.resources;
     let difference = PlanDifference {
         old: before.get(),
         new: run.number.get(),
@@ -244,10 +253,10 @@ async fn show_difference(
 }
 
 async fn all(
-    store: &Store,
+    books: Books<'_>,
     run: mendwright_store::RunNumber,
 ) -> Result<Vec<mendwright_core::plan::BoundChange>, Problem> {
-    let mut pages = Pages::new(store, run);
+    let mut pages = Pages::new(books, run);
     let mut changes = Vec::new();
     while let Some(page) = pages.next().await? {
         changes.extend(page.into_iter().map(|stored| stored.change));

@@ -7,18 +7,18 @@ use mendwright_core::code::Code;
 use mendwright_core::plan::document::{Cell, Document};
 use mendwright_core::run::State;
 use mendwright_core::text::escape;
-use mendwright_core::value::Value;
-use mendwright_gateway::repair::{Fate, Undo};
 use mendwright_store::RunRecord;
 use serde::Serialize;
 
 use super::{compensate, history, sql};
+use crate::api::act::{UndoBody, UndoRowBody};
+use crate::cli::Done;
 use crate::cli::context::Context;
+use crate::cli::door::Door;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::prompt::{ask, confirm_digits, short};
-use crate::cli::{Done, problem};
-use crate::engine::{Host, Undone, rfc3339};
+use crate::engine::{Undone, rfc3339};
 use crate::view::Next;
 use crate::view::outcome::{RollbackResult, rollback};
 use crate::view::problem::{Exit, Problem};
@@ -99,48 +99,49 @@ struct Record<'a> {
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     if args.sql {
         let config = context.config()?;
-        let store = context.store(&config).await?;
-        let run = context.find(&store, &args.run).await?;
+        let shelf = context.shelf(&config).await?;
+        let run = shelf.books().find(&args.run).await?;
         // The undo of an undo goes there again.
         let undone = run.state == State::RolledBack;
         let direction = if undone { sql::Direction::There } else { sql::Direction::Back };
-        context.out.result(&sql::script(context, &config, &store, &run, direction).await?);
+        context.out.result(&sql::script(context, &config, shelf.books(), &run, direction).await?);
         return Ok(Exit::Done);
     }
-    let host = context.host().await?;
-    let run = context.find(host.store(), &args.run).await?;
+    let door = context.door().await?;
+    let run = door.books().find(&args.run).await?;
     if args.compensate {
-        return compensate::run(context, &host, run, args.full).await;
+        return compensate::run(context, &door, run, args.full).await;
     }
     let confirmed = match args.confirm {
         Some(digits) => digits,
         None => {
-            let looked = look(context, &host, &run, args.preview, args.full).await?;
+            let looked = look(context, &door, &run, args.preview, args.full).await?;
             let Some(digest) = looked else { return Ok(Exit::Done) };
             digest
         }
     };
     let progress = Progress::begin(&context.out, format!("undoing {}", run.number));
     context.begin_commit();
-    let undone = host.undo(run.number, &confirmed, &context.person()).await;
+    let undone = door.undo(run.number, &confirmed, &context.person()).await;
     drop(progress);
-    show(context, &host, &run, &undone?)
+    show(context, &door, &run, &undone?)
 }
 
 /// Shows what an undo would do, and asks for the beginning of its digest unless only a look was wanted.
 pub(super) async fn look(
     context: &Context,
-    host: &Host,
+    door: &Door,
     run: &RunRecord,
     only_preview: bool,
     full: bool,
 ) -> Result<Option<String>, Problem> {
     let progress = Progress::begin(&context.out, format!("reading the journal of {}", run.number));
-    let found = host.undo_preview(run.number).await;
+    let found = door.undo_preview(run.number).await;
     drop(progress);
-    let (run, found) = found?;
+    let found = found?;
+    let run = found.run.clone().record()?;
     let number = run.number.get();
-    if let Some(by) = host.store().compensation_of(run.number).await.map_err(problem::store)? {
+    if let Some(by) = door.books().compensation_of(run.number).await? {
         context
             .out
             .note(&format!("{} is compensated by {}: to take that back, undo {}", run.number, by.number, by.number));
@@ -151,13 +152,13 @@ pub(super) async fn look(
         context.out.json(&preview_record(&run, &found));
         return if only_preview { Ok(None) } else { Err(unconfirmed(&run, confirm)) };
     }
-    let document = host.store().load_plan(run.number).await.map_err(problem::store)?.document;
+    let document = door.books().document(run.number).await?;
     let hints = match (only_preview, found.restores()) {
         (_, 0) => vec![Next::new(format!("{again} --sql"), "the way back as SQL, for a person to judge")],
         (true, _) => vec![confirm.clone(), Next::new(format!("{again} --sql"), "the same as SQL")],
         (false, _) => Vec::new(),
     };
-    let preview = preview(&run, &found, &document, rfc3339(host.now_us()), hints);
+    let preview = preview(&run, &found, &document, rfc3339(door.now_us()), hints);
     let text = undo(if only_preview { context.out.look } else { context.out.look_err() }, &preview, full);
     if only_preview {
         context.out.result(&text);
@@ -182,9 +183,20 @@ fn unconfirmed(run: &RunRecord, confirm: Next) -> Problem {
     problem
 }
 
-fn preview(run: &RunRecord, found: &Undo, document: &Document, now: String, next: Vec<Next>) -> UndoPreview {
+fn preview(run: &RunRecord, found: &UndoBody, document: &Document, now: String, next: Vec<Next>) -> UndoPreview {
     let kinds: BTreeMap<&str, &BTreeMap<String, String>> =
         document.resources.iter().map(|resource| (resource.name.as_str(), &resource.columns)).collect();
+    let kind = |resource: &str, column: &str| kinds.get(resource).and_then(|of| of.get(column)).cloned();
+    let cells = |row: &UndoRowBody| {
+        let cells = row.cells.iter().map(|(column, cell)| UndoCell {
+            column: column.clone(),
+            kind: kind(&row.resource, column).unwrap_or_default(),
+            wrote: cell.wrote.clone(),
+            now: cell.now.clone(),
+            before: cell.before.clone(),
+        });
+        cells.collect()
+    };
     let mut rows: Vec<UndoRow> = found
         .rows
         .iter()
@@ -192,25 +204,8 @@ fn preview(run: &RunRecord, found: &Undo, document: &Document, now: String, next
             resource: row.resource.clone(),
             key: row.key.clone(),
             action: row.did,
-            conflict: match &row.fate {
-                Fate::Restore => None,
-                Fate::Conflict(why) => Some(why.clone()),
-            },
-            cells: row
-                .cells
-                .iter()
-                .map(|cell| UndoCell {
-                    column: cell.column.clone(),
-                    kind: kinds
-                        .get(row.resource.as_str())
-                        .and_then(|of| of.get(&cell.column))
-                        .cloned()
-                        .unwrap_or_default(),
-                    wrote: value(cell.wrote.as_ref()),
-                    now: value(cell.now.as_ref()),
-                    before: value(cell.before.as_ref()),
-                })
-                .collect(),
+            conflict: row.conflict.clone(),
+            cells: cells(row),
         })
         .collect();
     if found.rows.len() > crate::view::plan::ROWS_MAX {
@@ -231,15 +226,18 @@ fn preview(run: &RunRecord, found: &Undo, document: &Document, now: String, next
     }
 }
 
-fn value(value: Option<&Value>) -> Option<Cell> {
-    value.map(Cell::from)
-}
-
 fn count(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
-fn preview_record<'a>(run: &RunRecord, found: &'a Undo) -> PreviewRecord<'a> {
+fn preview_record<'a>(run: &RunRecord, found: &'a UndoBody) -> PreviewRecord<'a> {
+    let cells = |row: &'a UndoRowBody| {
+        let cells = row.cells.iter().map(|(column, cell)| {
+            let cell = cell.clone();
+            (column.as_str(), CellRecord { before: cell.before, wrote: cell.wrote, now: cell.now })
+        });
+        cells.collect()
+    };
     PreviewRecord {
         format_version: FORMAT_VERSION,
         number: run.number.get(),
@@ -255,28 +253,14 @@ fn preview_record<'a>(run: &RunRecord, found: &'a Undo) -> PreviewRecord<'a> {
                 resource: &row.resource,
                 key: &row.key,
                 did: row.did.word(),
-                conflict: match &row.fate {
-                    Fate::Restore => None,
-                    Fate::Conflict(why) => Some(why),
-                },
-                cells: row
-                    .cells
-                    .iter()
-                    .map(|cell| {
-                        let record = CellRecord {
-                            before: value(cell.before.as_ref()),
-                            wrote: value(cell.wrote.as_ref()),
-                            now: value(cell.now.as_ref()),
-                        };
-                        (cell.column.as_str(), record)
-                    })
-                    .collect(),
+                conflict: row.conflict.as_deref(),
+                cells: cells(row),
             })
             .collect(),
     }
 }
 
-fn show(context: &Context, host: &Host, before: &RunRecord, undone: &Undone) -> Done {
+fn show(context: &Context, door: &Door, before: &RunRecord, undone: &Undone) -> Done {
     let run = &undone.run;
     // The undo of an undo ends where it began: applied.
     let wanted = if before.state == State::RolledBack { State::Succeeded } else { State::RolledBack };
@@ -293,7 +277,7 @@ fn show(context: &Context, host: &Host, before: &RunRecord, undone: &Undone) -> 
         });
         return Ok(exit);
     }
-    let mut next = history::next(run, host.now_us());
+    let mut next = history::next(run, door.now_us());
     if run.state == State::RolledBack {
         next.push(Next::new(format!("mendwright undo {}", run.number.get()), "undoes the undo"));
     }

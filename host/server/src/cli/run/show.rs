@@ -4,14 +4,15 @@ use clap::ValueEnum;
 use mendwright_core::code::Code;
 use mendwright_core::port::LogLevel;
 use mendwright_core::text::escape;
-use mendwright_store::{RunNumber, RunRecord, Store};
+use mendwright_store::{RunNumber, RunRecord};
 use serde::Serialize;
 
 use super::loaded::{Keys, Loaded, Pages, Wanted, job_summary, load, policy_of};
 use super::{history, rfc3339_or_empty, sql};
+use crate::cli::Done;
 use crate::cli::context::Context;
+use crate::cli::door::Books;
 use crate::cli::out::FORMAT_VERSION;
-use crate::cli::{Done, problem};
 use crate::config::Config;
 use crate::engine::{rfc3339, time};
 use crate::view::json;
@@ -79,41 +80,48 @@ struct Line<'a> {
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let config = context.config()?;
-    let store = context.store(&config).await?;
-    let run = context.find(&store, &args.run).await?;
+    let shelf = context.shelf(&config).await?;
+    let books = shelf.books();
+    let run = books.find(&args.run).await?;
     let is_json = context.out.is_json() || args.format == Some(Format::Json);
     if args.log {
-        log(context, &store, &run).await?;
+        log(context, books, &run).await?;
     } else if run.plan_digest.is_none() {
-        without_plan(context, &store, &run, is_json).await?;
+        without_plan(context, books, &run, is_json).await?;
     } else if args.sql {
-        let script = sql::script(context, &config, &store, &run, sql::Direction::There).await?;
+        let script = sql::script(context, &config, books, &run, sql::Direction::There).await?;
         context.out.result(&script);
     } else if args.format == Some(Format::Ndjson) {
-        lines(context, &store, &run).await?;
+        lines(context, books, &run).await?;
     } else if is_json {
-        let Loaded { mut document, changes } = load(&store, run.number, Wanted::All).await?;
+        let Loaded { mut document, changes } = load(books, run.number, Wanted::All).await?;
         document.changes = changes;
         context.out.result(&json::json(&document));
     } else {
-        whole(context, &config, &store, &run, &args).await?;
+        whole(context, &config, books, &run, &args).await?;
     }
     Ok(Exit::Done)
 }
 
 /// Head, history and plan.
-async fn whole(context: &Context, config: &Config, store: &Store, run: &RunRecord, args: &Args) -> Result<(), Problem> {
+async fn whole(
+    context: &Context,
+    config: &Config,
+    books: Books<'_>,
+    run: &RunRecord,
+    args: &Args,
+) -> Result<(), Problem> {
     let everything = args.full || args.grep.is_some() || !args.only.is_empty();
     let wanted = if everything { Wanted::All } else { Wanted::First };
-    let Loaded { document, changes } = load(store, run.number, wanted).await?;
-    let events = store.events(run.number).await.map_err(problem::store)?;
+    let Loaded { document, changes } = load(books, run.number, wanted).await?;
+    let events = books.events(run.number).await?;
     let now_us = time::now_us();
     let now = rfc3339(now_us);
     let level = document.header.outcome.level;
-    let compensation = store.compensation_of(run.number).await.map_err(problem::store)?;
+    let compensation = books.compensation_of(run.number).await?;
     let head = history::head(run, &events, compensation.as_ref(), Some(level), now_us);
     context.out.result(&format!("{}\n", run_show(context.out.look, &head)));
-    let policy = policy_of(store, run.number).await?;
+    let policy = policy_of(books, run.number).await?;
     let summary = job_summary(config, &run.job_name);
     let next = history::next(run, now_us);
     let view = Plan {
@@ -130,7 +138,7 @@ async fn whole(context: &Context, config: &Config, store: &Store, run: &RunRecor
 }
 
 /// A run that ended before it had a plan.
-async fn without_plan(context: &Context, store: &Store, run: &RunRecord, is_json: bool) -> Result<(), Problem> {
+async fn without_plan(context: &Context, books: Books<'_>, run: &RunRecord, is_json: bool) -> Result<(), Problem> {
     if is_json {
         context.out.json(&Record {
             format_version: FORMAT_VERSION,
@@ -149,7 +157,7 @@ async fn without_plan(context: &Context, store: &Store, run: &RunRecord, is_json
         });
         return Ok(());
     }
-    let events = store.events(run.number).await.map_err(problem::store)?;
+    let events = books.events(run.number).await?;
     let now_us = time::now_us();
     let mut head = history::head(run, &events, None, None, now_us);
     head.next = history::next(run, now_us);
@@ -158,11 +166,11 @@ async fn without_plan(context: &Context, store: &Store, run: &RunRecord, is_json
 }
 
 /// A header line and a line for each change, however many there are.
-async fn lines(context: &Context, store: &Store, run: &RunRecord) -> Result<(), Problem> {
-    let document = load(store, run.number, Wanted::No).await?.document;
+async fn lines(context: &Context, books: Books<'_>, run: &RunRecord) -> Result<(), Problem> {
+    let document = load(books, run.number, Wanted::No).await?.document;
     let keys = Keys::new(&document);
     context.out.result(&json::ndjson_header(&document));
-    let mut pages = Pages::new(store, run.number);
+    let mut pages = Pages::new(books, run.number);
     while let Some(page) = pages.next().await? {
         let text: String = page.iter().map(|stored| json::ndjson_change(&keys.record(stored))).collect();
         context.out.result(&text);
@@ -173,8 +181,8 @@ async fn lines(context: &Context, store: &Store, run: &RunRecord) -> Result<(), 
     Ok(())
 }
 
-async fn log(context: &Context, store: &Store, run: &RunRecord) -> Result<(), Problem> {
-    let lines = store.log(run.number).await.map_err(problem::store)?;
+pub(super) async fn log(context: &Context, books: Books<'_>, run: &RunRecord) -> Result<(), Problem> {
+    let lines = books.log(run.number).await?;
     if lines.is_empty() && !context.out.is_json() {
         context.out.note(&format!("{} logged nothing.", run.number));
     }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use mendwright_core::binding::Resolved;
 use mendwright_gateway::Engine;
 use mendwright_gateway::adapters::sql::report::check_resource;
-use mendwright_store::{RunRecord, Store};
+use mendwright_store::RunRecord;
 
 use super::loaded::{Loaded, Wanted, load, total};
 use crate::cli::context::Context;
+use crate::cli::door::Books;
 use crate::cli::problem;
 use crate::config::Config;
 use crate::engine;
@@ -28,11 +29,11 @@ pub(super) enum Direction {
 pub(super) async fn script(
     context: &Context,
     config: &Config,
-    store: &Store,
+    books: Books<'_>,
     run: &RunRecord,
     direction: Direction,
 ) -> Result<String, Problem> {
-    let Loaded { document, changes } = load(store, run.number, Wanted::All).await?;
+    let Loaded { document, changes } = load(books, run.number, Wanted::All).await?;
     let mut engine = Engine::Sqlite;
     let mut resolved = Vec::new();
     for changed in document.resources.iter().filter(|resource| total(resource) > 0) {

@@ -245,7 +245,7 @@ fn of_plan(plan: &StoredPlan) -> Plan {
             Some(false) => Rehearsal::Failed,
             None => Rehearsal::Missing,
         },
-        expires_at: super::super::time::parse_rfc3339_us(&plan.document.expires_at).unwrap_or(0),
+        expires_at: super::super::time::from_rfc3339(&plan.document.expires_at).unwrap_or(0),
     }
 }
 

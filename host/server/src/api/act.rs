@@ -1,0 +1,353 @@
+//! What is asked for, and what came of it.
+
+use std::collections::BTreeMap;
+
+use mendwright_core::change::Action;
+use mendwright_core::commitment::Bound;
+use mendwright_core::compare::{Comparison, Difference, What};
+use mendwright_core::plan::Digest;
+use mendwright_core::plan::document::Cell;
+use mendwright_gateway::repair::{Fate, Undo};
+use mendwright_store::RunRecord;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::problem::ProblemBody;
+use super::run::RunBody;
+use super::{FORMAT_VERSION, nonsense};
+use crate::engine::{Applied, PlanRequest, Undone};
+use crate::view::problem::Problem;
+
+/// `POST /runs`: a dry run of `job` for `tenant`; or of what an earlier run was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanBody {
+    /// The job's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Whose data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The job's parameters.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    /// `resource/key` of the only changes to keep; empty for all.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Instead of job, tenant and parameters: plan what this run planned once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<u64>,
+    /// Instead of them: ask the job of this run to take it back in its own way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<u64>,
+}
+
+impl From<&PlanRequest> for PlanBody {
+    fn from(request: &PlanRequest) -> Self {
+        let only = request.only.clone();
+        if let Some(parent) = request.parent {
+            return Self { again: Some(parent.get()), only, ..Self::default() };
+        }
+        if let Some(of) = request.compensates {
+            return Self { compensates: Some(of.get()), only, ..Self::default() };
+        }
+        let params = request.params.as_object().cloned().unwrap_or_default();
+        Self { job: Some(request.job.clone()), tenant: Some(request.tenant.clone()), params, only, ..Self::default() }
+    }
+}
+
+/// `POST …/apply`, `POST …/undo`: at least 16 hex digits of the digest, from the person who read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmBody {
+    /// The digits.
+    pub confirm: String,
+}
+
+/// `POST …/cancel`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelBody {
+    /// Why.
+    pub reason: String,
+}
+
+/// What applying came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedBody {
+    /// The run as it is now.
+    pub run: RunBody,
+    /// Rows that were written.
+    pub changes: u64,
+    /// Where the world no longer matched the plan.
+    pub drift: Option<DriftBody>,
+    /// `resource/key` of changes that are left for the next plan.
+    pub left_for_next: Vec<String>,
+    /// From the start to the end.
+    pub elapsed_ms: u64,
+    /// Why it did not succeed.
+    pub problem: Option<ProblemBody>,
+}
+
+/// Where now is not as planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftBody {
+    /// Planned changes that hold exactly.
+    pub held: u64,
+    /// Planned changes that do not.
+    pub broken: u64,
+    /// Changes that nobody planned.
+    pub new: u64,
+    /// The first differences.
+    pub differences: Vec<DifferenceBody>,
+}
+
+/// One place where now is not as planned. Values are as a plan's leaf has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceBody {
+    /// The resource.
+    pub resource: String,
+    /// The key.
+    pub key: String,
+    /// The column; empty for the whole change.
+    pub column: String,
+    /// What the plan says.
+    pub planned: Option<String>,
+    /// What is so now.
+    pub now: Option<String>,
+    /// `before`, `after`, `action`, `missing`, `new`.
+    pub what: String,
+}
+
+const fn what_word(what: What) -> &'static str {
+    match what {
+        What::Before => "before",
+        What::After => "after",
+        What::Action => "action",
+        What::Missing => "missing",
+        What::New => "new",
+    }
+}
+
+fn what(text: &str) -> Result<What, Problem> {
+    let all = [What::Before, What::After, What::Action, What::Missing, What::New];
+    all.into_iter().find(|what| what_word(*what) == text).ok_or_else(|| nonsense("a difference", text))
+}
+
+impl From<&Comparison> for DriftBody {
+    fn from(found: &Comparison) -> Self {
+        let differences = found.differences.iter().map(|one| DifferenceBody {
+            resource: one.resource.clone(),
+            key: one.key.clone(),
+            column: one.column.clone(),
+            planned: one.planned.as_ref().map(Bound::tagged),
+            now: one.now.as_ref().map(Bound::tagged),
+            what: what_word(one.what).to_owned(),
+        });
+        Self { held: found.held, broken: found.broken, new: found.new, differences: differences.collect() }
+    }
+}
+
+impl DriftBody {
+    fn comparison(self) -> Result<Comparison, Problem> {
+        let bound = |text: Option<String>| match text {
+            None => Ok(None),
+            Some(text) => Bound::from_tagged(&text).map(Some).ok_or_else(|| nonsense("a value", &text)),
+        };
+        let differences = self.differences.into_iter().map(|one| {
+            Ok(Difference {
+                what: what(&one.what)?,
+                resource: one.resource,
+                key: one.key,
+                column: one.column,
+                planned: bound(one.planned)?,
+                now: bound(one.now)?,
+            })
+        });
+        let differences = differences.collect::<Result<_, Problem>>()?;
+        Ok(Comparison { held: self.held, broken: self.broken, new: self.new, differences })
+    }
+}
+
+impl From<&Applied> for AppliedBody {
+    fn from(applied: &Applied) -> Self {
+        Self {
+            run: RunBody::from(&applied.run),
+            changes: applied.changes,
+            drift: applied.drift.as_ref().map(DriftBody::from),
+            left_for_next: applied.left_for_next.clone(),
+            elapsed_ms: applied.elapsed_ms,
+            problem: applied.problem.as_ref().map(ProblemBody::from),
+        }
+    }
+}
+
+impl AppliedBody {
+    /// As the engine said it.
+    ///
+    /// # Errors
+    /// The host is of another version than this client.
+    pub fn applied(self) -> Result<Applied, Problem> {
+        Ok(Applied {
+            run: self.run.record()?,
+            changes: self.changes,
+            drift: self.drift.map(DriftBody::comparison).transpose()?,
+            left_for_next: self.left_for_next,
+            elapsed_ms: self.elapsed_ms,
+            problem: self.problem.map(Problem::from),
+        })
+    }
+}
+
+/// What an undo would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoBody {
+    /// [`FORMAT_VERSION`].
+    pub format_version: String,
+    /// The run.
+    pub run: RunBody,
+    /// What a person confirms.
+    pub digest: Digest,
+    /// Every row of the journal.
+    pub rows: Vec<UndoRowBody>,
+}
+
+/// One row of the preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoRowBody {
+    /// The resource.
+    pub resource: String,
+    /// The key.
+    pub key: String,
+    /// What the run did to it.
+    pub did: Action,
+    /// Why it stays as it is; absent where it is restored.
+    pub conflict: Option<String>,
+    /// Column → values. Sensitive columns are left out.
+    pub cells: BTreeMap<String, UndoCellBody>,
+}
+
+/// One column of one row of the preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoCellBody {
+    /// Before the run.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub before: Option<Cell>,
+    /// What the run wrote.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub wrote: Option<Cell>,
+    /// What is there now.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub now: Option<Cell>,
+}
+
+/// A cell that is there and null is NULL; one that is absent is no cell.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Cell>, D::Error> {
+    Cell::deserialize(deserializer).map(Some)
+}
+
+impl UndoBody {
+    /// Of a preview.
+    #[must_use]
+    pub fn new(run: &RunRecord, found: &Undo) -> Self {
+        let rows = found.rows.iter().map(|row| UndoRowBody {
+            resource: row.resource.clone(),
+            key: row.key.clone(),
+            did: row.did,
+            conflict: match &row.fate {
+                Fate::Restore => None,
+                Fate::Conflict(why) => Some(why.clone()),
+            },
+            cells: row
+                .cells
+                .iter()
+                .map(|cell| {
+                    let of = |value: &Option<_>| value.as_ref().map(Cell::from);
+                    let cells = UndoCellBody { before: of(&cell.before), wrote: of(&cell.wrote), now: of(&cell.now) };
+                    (cell.column.clone(), cells)
+                })
+                .collect(),
+        });
+        let rows = rows.collect();
+        Self { format_version: FORMAT_VERSION.to_owned(), run: RunBody::from(run), digest: found.digest, rows }
+    }
+
+    /// Rows that would be restored.
+    #[must_use]
+    pub fn restores(&self) -> usize {
+        self.rows.iter().filter(|row| row.conflict.is_none()).count()
+    }
+
+    /// Rows that would stay.
+    #[must_use]
+    pub fn conflicts(&self) -> usize {
+        self.rows.len() - self.restores()
+    }
+}
+
+/// What undoing came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoneBody {
+    /// The run as it is now.
+    pub run: RunBody,
+    /// Rows that were restored.
+    pub restored: u64,
+    /// `resource/key: why` of rows that stayed.
+    pub left: Vec<String>,
+    /// From the start to the end.
+    pub elapsed_ms: u64,
+}
+
+impl From<&Undone> for UndoneBody {
+    fn from(undone: &Undone) -> Self {
+        Self {
+            run: RunBody::from(&undone.run),
+            restored: undone.restored,
+            left: undone.left.clone(),
+            elapsed_ms: undone.elapsed_ms,
+        }
+    }
+}
+
+impl UndoneBody {
+    /// As the engine said it.
+    ///
+    /// # Errors
+    /// The host is of another version than this client.
+    pub fn undone(self) -> Result<Undone, Problem> {
+        let Self { run, restored, left, elapsed_ms } = self;
+        Ok(Undone { run: run.record()?, restored, left, elapsed_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mendwright_core::value::Value as V;
+
+    use super::*;
+
+    #[test]
+    fn a_drift_goes_there_and_back_with_its_exact_values() {
+        let bound = |text: &str| Some(Bound::Shown(V::Decimal(text.parse().unwrap())));
+        let one = |what| Difference {
+            resource: "invoices".into(),
+            key: "6".into(),
+            column: "total".into(),
+            planned: bound("9.90"),
+            now: None,
+            what,
+        };
+        let all = [What::Before, What::After, What::Action, What::Missing, What::New];
+        let found = Comparison { held: 1, broken: 2, new: 3, differences: all.map(one).to_vec() };
+        let text = serde_json::to_string(&DriftBody::from(&found)).unwrap();
+        assert_eq!(serde_json::from_str::<DriftBody>(&text).unwrap().comparison().unwrap(), found);
+    }
+
+    #[test]
+    fn a_null_and_no_cell_are_two_things() {
+        let cells = UndoCellBody { before: Some(Cell::Plain(None)), wrote: None, now: Some(Cell::Plain(None)) };
+        let text = serde_json::to_string(&cells).unwrap();
+        assert_eq!(text, r#"{"before":null,"now":null}"#);
+        assert_eq!(serde_json::from_str::<UndoCellBody>(&text).unwrap(), cells);
+    }
+}

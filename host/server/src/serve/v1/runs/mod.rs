@@ -1,0 +1,16 @@
+//! `/runs`.
+
+mod create;
+mod list;
+mod run;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::serve::Shared;
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new().route("/", get(list::get).post(create::post)).nest("/{run}", run::router())
+}

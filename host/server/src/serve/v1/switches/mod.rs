@@ -1,0 +1,15 @@
+//! `/switches`.
+
+mod list;
+mod put;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::serve::Shared;
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new().route("/", get(list::get)).route("/{kind}/{scope}", axum::routing::put(put::put))
+}

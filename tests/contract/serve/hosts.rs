@@ -1,0 +1,79 @@
+//! Hosts that share the work, die, and come back.
+
+use mendwright_core::run::{Event, State};
+use mendwright_store::Store;
+
+use super::house::{House, runs, until};
+use crate::shop::shop;
+use crate::world::{ENGINES, Engine};
+
+/// Runs that are asked for at once.
+const MANY: usize = 20;
+
+/// Waits until all runs are planned; each was planned once.
+async fn all_planned(store: &Store) {
+    until("all runs are planned", async || {
+        let runs = runs(store).await;
+        runs.len() == MANY && runs.iter().all(|run| run.state == State::Planned && run.asked.is_none())
+    })
+    .await;
+    for run in runs(store).await {
+        let events = store.events(run.number).await.unwrap();
+        let found: Vec<Event> = events.iter().map(|event| event.event).collect();
+        assert_eq!(found, [Event::ChangesFound], "{}", run.number);
+        assert_eq!(run.leased, None, "{} is let go", run.number);
+    }
+}
+
+#[tokio::test]
+async fn runs_that_are_asked_for_are_all_planned_once() {
+    for control in ENGINES {
+        let house = House::new(shop(Engine::Sqlite).await, control).await;
+        let before = house.world.dump().await;
+        let host = house.serve("host").await;
+        for _ in 0..MANY {
+            host.plan("");
+        }
+        let store = house.store().await;
+        all_planned(&store).await;
+        before.assert_unchanged(&house.world.dump().await);
+        let status = host.get("/status").body;
+        assert_eq!((&status["host"]["state"], status["runs"].as_array().unwrap().len()), (&"working".into(), 0));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_while_it_plans_leaves_work_that_the_next_one_finishes() {
+    for control in ENGINES {
+        let house = House::new(shop(Engine::Sqlite).await, control).await;
+        let mut host = house.serve("host").await;
+        for _ in 0..MANY {
+            host.plan("");
+        }
+        let store = house.store().await;
+        until("it has begun", async || runs(&store).await.iter().any(|run| run.attempt > 0)).await;
+        host.child.kill().unwrap();
+        host.child.wait().unwrap();
+        assert!(host.socket.exists(), "a stale socket stays behind");
+        let host = house.serve("host").await;
+        all_planned(&store).await;
+        drop(host);
+    }
+}
+
+#[tokio::test]
+async fn two_hosts_on_one_postgres_share_the_work() {
+    let mut house = House::new(shop(Engine::Postgres).await, Engine::Postgres).await;
+    // One at a time each: nobody can take it all.
+    house.more = "[limits]\nconcurrency = { overall = 2, per_tenant = 2 }\n";
+    let (one, two) = (house.serve("one").await, house.serve("two").await);
+    for _ in 0..MANY {
+        one.plan("");
+    }
+    let store = house.store().await;
+    all_planned(&store).await;
+    let worked = |log: String| log.matches("working").count();
+    let (first, second) = (worked(one.log()), worked(two.log()));
+    assert!(first > 0 && second > 0, "{first} and {second}");
+    assert!(runs(&store).await.iter().all(|run| run.attempt >= 1));
+}

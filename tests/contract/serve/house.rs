@@ -1,0 +1,250 @@
+//! A running host, and ways to speak with it.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use mendwright_store::{RunNumber, RunRecord, Store};
+use mendwright_tests::postgres::{Cluster, Database};
+use serde_json::{Value, json};
+
+use crate::shop::{TENANT, mixed};
+use crate::world::{Engine, World};
+
+/// What anything here may take on a busy machine before it counts as stuck.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Between two looks at whether something holds.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until something holds.
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = later(PATIENCE);
+    while !holds().await {
+        assert!(now() < end, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has a deadline")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+fn later(by: Duration) -> Instant {
+    now() + by
+}
+
+/// Where the control store of a house is.
+pub(super) enum Control {
+    Sqlite,
+    Postgres(Database),
+}
+
+impl Control {
+    /// A new one.
+    pub(super) async fn new(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => Self::Sqlite,
+            Engine::Postgres => Self::Postgres(Cluster::shared().empty_database("control").await.unwrap()),
+        }
+    }
+
+    fn url(&self) -> &str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres(database) => &database.url,
+        }
+    }
+}
+
+/// A world whose configuration a host may run beside.
+pub(super) struct House {
+    pub(super) world: World,
+    pub(super) control: Control,
+    /// What is added to the configuration.
+    pub(super) more: &'static str,
+}
+
+impl House {
+    pub(super) async fn new(world: World, control: Engine) -> Self {
+        let control = Control::new(control).await;
+        if let Control::Postgres(_) = control {
+            let place = world.directory();
+            std::fs::copy(place.join("control.db.key"), place.join("mendwright.key")).unwrap();
+            std::fs::rename(place.join("control.db.cache"), place.join("mendwright.cache")).unwrap();
+        }
+        Self { world, control, more: "" }
+    }
+
+    /// The configuration of one host of the house.
+    pub(super) fn config(&self, name: &str) -> PathBuf {
+        let path = self.world.directory().join(format!("{name}.toml"));
+        let mut text = self.world.config_text();
+        if let Control::Postgres(_) = self.control {
+            text = text.replace("\"sqlite:control.db\"", "{ env = \"CONTROL_URL\" }");
+        }
+        std::fs::write(&path, format!("{text}\n[host]\nsocket = \"{name}.sock\"\n{}", self.more)).unwrap();
+        path
+    }
+
+    fn command(&self, name: &str, typed: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
+        command.arg(self.config(name)).arg("cli").args(typed).stdin(Stdio::null());
+        command.env("TARGET_URL", self.world.url()).env("CONTROL_URL", self.control.url()).env("USER", user());
+        command.env("MENDWRIGHT_LOG", "mendwright=info").env("NO_COLOR", "1").env_remove("CRASH_AT");
+        command
+    }
+
+    /// Types a command.
+    pub(super) fn cli(&self, name: &str, typed: &[&str]) -> Output {
+        self.command(name, typed).env("MENDWRIGHT_LOG", "error").output().unwrap()
+    }
+
+    /// Starts a host and waits until it answers.
+    pub(super) async fn serve(&self, name: &str) -> Serving {
+        let log = self.world.directory().join(format!("{name}.log"));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let child = self.command(name, &["serve"]).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let socket = self.world.directory().join(format!("{name}.sock"));
+        let mut serving = Serving { child, socket, log };
+        until("the host answers", async || {
+            let ended = serving.child.try_wait().unwrap();
+            assert_eq!(ended, None, "{}", serving.log());
+            UnixStream::connect(&serving.socket).is_ok()
+        })
+        .await;
+        serving
+    }
+
+    /// The control store, as another process has it.
+    pub(super) async fn store(&self) -> Store {
+        match &self.control {
+            Control::Sqlite => Store::open_file(&self.world.directory().join("control.db"), "test", 0).await.unwrap(),
+            Control::Postgres(database) => Store::open_postgres(&database.url, "test", 0).await.unwrap(),
+        }
+    }
+}
+
+/// Who the kernel says that we are.
+pub(super) fn user() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A host that runs; killed when it is dropped.
+pub(super) struct Serving {
+    pub(super) child: Child,
+    pub(super) socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The code of an error, which must be problem+json.
+    #[track_caller]
+    pub(super) fn code(&self) -> &str {
+        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
+        assert_eq!(self.body["status"], self.status, "{self:?}");
+        assert_eq!(self.body["type"], format!("urn:mendwright:error:{}", self.body["code"].as_str().unwrap()));
+        self.body["code"].as_str().unwrap()
+    }
+}
+
+/// One request, one connection.
+pub(super) fn ask(socket: &Path, method: &str, path: &str, headers: &str, body: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    let head = format!(
+        "{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    // A host that has seen enough need not read the rest.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+    Ok(Answer { status, head: head.to_ascii_lowercase(), body })
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+impl Serving {
+    pub(super) fn get(&self, path: &str) -> Answer {
+        ask(&self.socket, "GET", path, "", b"").unwrap()
+    }
+
+    pub(super) fn send(&self, method: &str, path: &str, headers: &str, body: &Value) -> Answer {
+        ask(&self.socket, method, path, &format!("{JSON}{headers}"), body.to_string().as_bytes()).unwrap()
+    }
+
+    /// Asks for a run of the shop's repair; gives its number.
+    pub(super) fn plan(&self, wait: &str) -> Value {
+        let answer = self.send("POST", &format!("/runs{wait}"), "", &plan_body());
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
+    /// What it logged.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub(super) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// How it ended.
+    pub(super) async fn ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the host ends", async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap().code()
+    }
+}
+
+/// A run of the shop's repair.
+pub(super) fn plan_body() -> Value {
+    json!({ "job": "hostile", "tenant": TENANT, "params": mixed() })
+}
+
+/// The beginning of a digest that a person types.
+pub(super) fn digits(digest: &Value) -> String {
+    digest.as_str().unwrap().trim_start_matches("sha256:")[..16].to_owned()
+}
+
+/// All runs of a store, the oldest first.
+pub(super) async fn runs(store: &Store) -> Vec<RunRecord> {
+    let filter = mendwright_store::RunFilter { limit: 1_000, ..Default::default() };
+    let mut runs = store.list(&filter).await.unwrap();
+    runs.reverse();
+    runs
+}
+
+pub(super) fn number(run: &Value) -> RunNumber {
+    RunNumber::new(run["number"].as_u64().unwrap())
+}

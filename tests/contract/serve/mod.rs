@@ -1,0 +1,8 @@
+//! The running host: real processes on sockets in temporary directories, asked by plain HTTP and by the
+//! command line; stopped by the test that started them.
+
+mod api;
+mod commands;
+mod hosts;
+mod house;
+mod stopping;
