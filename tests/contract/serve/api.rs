@@ -19,7 +19,7 @@ async fn the_same_request_sent_twice_begins_one_run() {
         assert_eq!((new.status, same.status), (201, 200), "{same:?}");
         assert_eq!(new.body["number"], same.body["number"]);
         let mut other = plan_body();
-        other["only"] = json!(["articles/1"]);
+        other["tenant"] = json!("other");
         let other = host.send("POST", "/runs", key, &other);
         assert_eq!((other.status, other.code()), (409, "ERR_KEY_REUSED"));
         assert_eq!(host.send("POST", "/runs", "Idempotency-Key: \r\n", &plan_body()).code(), "ERR_REQUEST_INVALID");

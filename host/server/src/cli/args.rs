@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
-    audit, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run, serve, status,
-    stop, switch,
+    audit, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run, serve,
+    status, stop, switch,
 };
 
 /// Repairs production data with code that you can trust before it runs.

@@ -19,7 +19,7 @@ mod socket;
 mod v1;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,7 +38,7 @@ use crate::config::{Config, Env};
 use crate::engine::{Host, rfc3339, socket_path};
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
-use mendwright_store::RunRecord;
+use mendwright_store::{Place, RunRecord};
 
 pub(crate) use self::socket::is_live;
 
@@ -68,6 +68,9 @@ impl Phase {
         }
     }
 }
+
+/// Between two rounds of keeping the audit log. What waits is in the store: only its place in the log is late.
+const AUDIT_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How a host ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +117,10 @@ impl Shared {
             owner: self.host.store().owner().to_owned(),
             started_at: rfc3339(self.started_at_us),
             state: self.phase.borrow().word().to_owned(),
-            store: self.host.store().place().to_string(),
+            store: match self.host.store().place() {
+                Place::File(path) => absolute(path).display().to_string(),
+                server @ Place::Server(_) => server.to_string(),
+            },
             working_on: self.working_on.load(Ordering::Relaxed),
             working_on_max: u64::from(self.host.config().concurrency.overall),
         }
@@ -152,9 +158,10 @@ pub async fn run(
     beside.spawn(bell::tell_others(shared.clone()));
     beside.spawn(bell::hear_others(shared.clone()));
     beside.spawn(expire(shared.clone()));
+    beside.spawn(keep_audit(shared.clone()));
     let worker = tokio::spawn(worker::work(shared.clone()));
     let server = tokio::spawn(http::serve(shared.clone(), listening));
-    ready(&path);
+    ready(&absolute(&path));
     let ended = stop(signals, &phase, worker, stopping).await;
     // Answers that waited for the last tasks are on their way.
     if let Err(error) = server.await {
@@ -199,6 +206,11 @@ async fn stop(
     }
 }
 
+/// As it means the same to whoever reads it elsewhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// SIGTERM and SIGINT.
 struct Signals {
     terminate: Signal,
@@ -231,5 +243,15 @@ async fn expire(shared: Arc<Shared>) {
             Err(problem) => tracing::warn!(%problem, "plans that are too old were not marked"),
         }
         tokio::time::sleep(OVERDUE_EVERY).await;
+    }
+}
+
+/// Sequences the audit log, signs it and sends its checkpoints elsewhere, for ever.
+async fn keep_audit(shared: Arc<Shared>) {
+    loop {
+        if let Err(problem) = shared.host.keep_audit().await {
+            tracing::warn!(%problem, "the audit log was not kept up to date");
+        }
+        tokio::time::sleep(AUDIT_EVERY).await;
     }
 }

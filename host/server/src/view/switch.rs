@@ -6,7 +6,7 @@ use crate::api::switch::SwitchBody;
 use crate::view::grid::{Align, Grid, Item};
 use crate::view::look::{Ink, Look, safe};
 use crate::view::next::{Next, next};
-use crate::view::number::{When, counted};
+use crate::view::number::When;
 
 /// `switch list`. `now` is RFC 3339.
 #[must_use]
@@ -49,15 +49,14 @@ pub fn switch_thrown(look: Look, switch: &Switch, taken_back: &[u64]) -> String 
     let title = format!("{mark} {} is {} for {}", switch.kind, stands(switch.is_on), safe(&switch.scope.to_string()));
     let mut out = format!("{}\n  {}\n", look.paint(ink, &title), safe(&switch.reason));
     if switch.kind == Kind::Kill && switch.is_on {
-        out.push_str("  No apply begins or commits. What was being applied ");
+        out.push_str("  No apply begins. ");
         out.push_str(match switch.running {
-            Running::Wait => "waits where it is.\n",
-            Running::RollBack => "is rolled back.\n",
+            Running::Wait => "What has begun stays where it is until the switch is taken back.\n",
+            Running::RollBack => "What has begun is rolled back.\n",
         });
         let runs: Vec<String> = taken_back.iter().map(|run| format!("#{run}")).collect();
         if !runs.is_empty() {
-            let n = counted(u64::try_from(runs.len()).unwrap_or(u64::MAX), "apply").replace("applys", "applies");
-            out.push_str(&format!("  {n} taken back: {}\n", runs.join(", ")));
+            out.push_str(&format!("  Asked for, not begun, and taken back: {}\n", runs.join(", ")));
         }
     }
     if !is_default {
