@@ -49,6 +49,16 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// How often it is looked for plans that became too old. Applying one looks by itself.
 const OVERDUE_EVERY: Duration = Duration::from_secs(30);
 
+/// Tasks of one host for each of its cores: a component computes on one, and the rest waits for databases.
+/// What is more, other hosts take.
+const TASKS_PER_CORE: usize = 4;
+
+/// How many tasks this host works on at a time.
+fn tasks_max(config: &Config) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    u32::try_from(cores.saturating_mul(TASKS_PER_CORE)).unwrap_or(u32::MAX).min(config.concurrency.overall)
+}
+
 /// How far a host is with ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -90,6 +100,7 @@ pub(crate) struct Shared {
     phase: watch::Receiver<Phase>,
     started_at_us: i64,
     working_on: AtomicU64,
+    tasks_max: u32,
 }
 
 impl Shared {
@@ -122,7 +133,7 @@ impl Shared {
                 server @ Place::Server(_) => server.to_string(),
             },
             working_on: self.working_on.load(Ordering::Relaxed),
-            working_on_max: u64::from(self.host.config().concurrency.overall),
+            working_on_max: u64::from(self.tasks_max),
         }
     }
 }
@@ -151,6 +162,7 @@ pub async fn run(
         phase: seen,
         started_at_us: host.now_us(),
         working_on: AtomicU64::new(0),
+        tasks_max: tasks_max(host.config()),
         host,
     });
     let mut beside = JoinSet::new();

@@ -38,11 +38,9 @@ pub(crate) async fn is_live(path: &Path) -> std::io::Result<bool> {
 
 fn failed(path: &Path, what: &str, error: &std::io::Error) -> Problem {
     let problem = Problem::new(Code::Io, format!("the socket {} cannot be {what}: {error}", path.display()));
-    match error.kind() {
-        // The kernel's own limit is 108 bytes.
-        ErrorKind::InvalidInput => problem.detail("a shorter path under [host] socket = \"…\" helps"),
-        _ => problem,
-    }
+    // The kernel's own limit is 108 bytes.
+    let is_too_long = error.kind() == ErrorKind::InvalidInput;
+    if is_too_long { problem.detail("a shorter path under [host] socket = \"…\" helps") } else { problem }
 }
 
 /// Refuses to start where another host answers.

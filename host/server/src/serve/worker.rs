@@ -55,7 +55,7 @@ pub(super) async fn work(shared: Arc<Shared>) -> usize {
 /// Claims what there is room for.
 async fn claim(shared: &Arc<Shared>, tasks: &mut JoinSet<Done>, leases: &mut BTreeMap<Id, Lease>) {
     let limits = shared.host.config().concurrency;
-    let room = limits.overall.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+    let room = shared.tasks_max.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
     if room == 0 {
         return;
     }
