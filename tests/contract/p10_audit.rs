@@ -319,11 +319,11 @@ async fn the_command_line_names_the_entry_that_was_changed() {
     let said = cli(&world, &["audit", "verify"]);
     assert!(done(&said).contains("not anchored yet"), "{}", said.out);
 
-    tamper(&world, "UPDATE audit_leaves SET entry = replace(entry, 'alice', 'mallo') WHERE leaf = 0").await;
+    tamper(&world, "UPDATE audit_leaves SET entry = replace(entry, 'host', 'h0st') WHERE leaf = 0").await;
     let said = cli(&world, &["audit", "verify"]);
     assert_eq!(said.exit, 1, "{}", said.out);
     assert!(said.err.contains("ERR_AUDIT_TAMPERED") && said.err.contains("entry 0 was changed"), "{}", said.err);
-    tamper(&world, "UPDATE audit_leaves SET entry = replace(entry, 'mallo', 'alice') WHERE leaf = 0").await;
+    tamper(&world, "UPDATE audit_leaves SET entry = replace(entry, 'h0st', 'host') WHERE leaf = 0").await;
     done(&cli(&world, &["audit", "verify"]));
     tamper(&world, "DELETE FROM audit_entries WHERE leaf = 2").await;
     let said = cli(&world, &["--json", "audit", "verify"]);

@@ -151,7 +151,7 @@ async fn the_strictest_of_manifest_grant_and_configuration_counts() {
                 assert_eq!(seen.code(), Some(Code::BudgetRowsChanged), "{engine:?} {manifest} {limits} {grant}");
                 assert!(seen.message().contains("`rows_changed` is 1 rows"), "{engine:?} {}", seen.message());
             } else {
-                assert_eq!(seen.state(), State::Planned, "{engine:?} {seen:?}");
+                assert!(matches!(seen.state(), State::Planned | State::Approved), "{engine:?} {seen:?}");
                 let plan = host.store().load_plan(seen.run.number).await.unwrap();
                 assert_eq!(plan.header.budget.limit(Metric::RowsChanged), 2, "the plan binds what was in force");
             }
@@ -175,7 +175,7 @@ async fn a_share_of_the_tenants_rows_is_held_by_each_of_the_three() {
             let host = world.host().await;
             let seen = attack(&host, "Germany", json!({"attack": "none", "value": "d:9.90"})).await;
             if limits == "0.04" {
-                assert_eq!(seen.state(), State::Planned, "{engine:?} {seen:?}");
+                assert!(matches!(seen.state(), State::Planned | State::Approved), "{engine:?} {seen:?}");
             } else {
                 assert_eq!(seen.code(), Some(Code::BudgetShareChanged), "{engine:?} {seen:?}");
                 assert!(seen.message().contains("3.58 %"), "{}", seen.message());

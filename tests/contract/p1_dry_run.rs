@@ -151,7 +151,7 @@ async fn a_sqlite_file_without_wal_is_read_from_a_copy_and_stays_byte_for_byte()
     held.stands();
     world.sql("UPDATE article SET price = 2 WHERE id = 6").await;
     let meanwhile = world.dump_everything().await;
-    assert_eq!(held.let_go().await.unwrap().state, State::Planned);
+    assert!(is_ready(&held.let_go().await.unwrap()));
     meanwhile.assert_unchanged(&world.dump_everything().await);
     assert_eq!(world.value("PRAGMA journal_mode").await, "delete", "nobody consented to another");
     for left in ["target.db-wal", "target.db-journal"] {
@@ -174,7 +174,7 @@ async fn a_dry_run_does_not_checkpoint_a_sqlite_file() {
     assert_eq!(host.attack(TENANT, reading).await.unwrap().state, State::NothingToDo);
     assert!(bytes("target.db") == file && bytes("target.db-wal") == log);
     // A rehearsal is a transaction that is rolled back: it may not reach the file either.
-    assert_eq!(host.attack(TENANT, mixed()).await.unwrap().state, State::Planned);
+    assert!(is_ready(&host.attack(TENANT, mixed()).await.unwrap()));
     assert!(bytes("target.db") == file);
     app.close().await.unwrap();
 }
@@ -206,7 +206,7 @@ async fn a_schema_change_does_not_wait_for_a_dry_run_and_nobody_waits_behind_it(
     let run = host.store().run(mendwright_store::RunNumber::new(1)).await.unwrap();
     assert_eq!(run.state, State::Failed, "it can be planned again");
     altered.assert_unchanged(&world.dump_everything().await);
-    assert_eq!(host.attack(TENANT, mixed()).await.unwrap().state, State::Planned);
+    assert!(is_ready(&host.attack(TENANT, mixed()).await.unwrap()));
 }
 
 /// A dry run that nobody waits for is left alone, however long it takes.
@@ -253,7 +253,7 @@ async fn a_rehearsal_gives_up_when_the_application_holds_a_lock_and_holds_nothin
             }
         };
         let plan = host.store().load_plan(run.number).await.unwrap();
-        assert_eq!((run.state, plan.document.rehearsal.passed), (State::Planned, None), "{engine:?}");
+        assert_eq!((is_ready(&run), plan.document.rehearsal.passed), (true, None), "{engine:?}");
         assert!(!plan.document.rehearsal.detail.is_empty(), "it says why");
         assert_eq!(world.value("SELECT note FROM article WHERE id = 1").await, "mine", "{engine:?}");
     }
@@ -300,7 +300,7 @@ async fn a_role_that_cannot_write_is_enough_for_a_dry_run() {
 async fn a_dry_run_leaves_no_transaction_open() {
     let world = shop(Engine::Postgres).await;
     let host = world.host().await;
-    assert_eq!(host.attack(TENANT, mixed()).await.unwrap().state, State::Planned);
+    assert!(is_ready(&host.attack(TENANT, mixed()).await.unwrap()));
     host.attack(TENANT, json!({ "attack": "panic" })).await.unwrap_err();
     let open = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND \
                 application_name = 'mendwright'";

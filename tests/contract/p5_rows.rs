@@ -224,7 +224,7 @@ async fn a_tenant_that_only_converts_to_another_is_nobody() {
             let insert = json!({"attack": "insert-probe", "table": "accounts", "column": "note", "value": "t:x", "key": ["i:500"],
                 "cells": [["code", "n"], ["balance", "n"]]});
             let seen = attack(&host, tenant, insert).await;
-            assert_ne!(seen.state(), State::Planned, "{engine:?} {tenant:?} {seen:?}");
+            assert!(!matches!(seen.state(), State::Planned | State::Approved), "{engine:?} {tenant:?} {seen:?}");
         }
         before.assert_unchanged(&world.dump_everything().await);
     }

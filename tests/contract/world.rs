@@ -414,7 +414,7 @@ pub(crate) fn lines(changes: &[BoundChange]) -> Vec<String> {
         .collect()
 }
 
-/// Whether nothing but an apply is missing.
+/// Whether there is a plan that nothing was done with yet.
 pub(crate) fn is_ready(run: &RunRecord) -> bool {
-    matches!(run.state, State::Planned | State::Approved)
+    matches!(run.state, State::Planned | State::AwaitingApproval | State::Approved)
 }

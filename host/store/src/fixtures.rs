@@ -43,6 +43,7 @@ pub fn new_run(tenant: &str) -> NewRun {
     }
 }
 
+#[allow(clippy::unwrap_used, reason = "constants that are decimals")]
 /// The i-th change of a plan.
 #[must_use]
 pub fn change(i: i64) -> BoundChange {

@@ -101,7 +101,6 @@ mod tests {
     use mendwright_core::run::{Event, State};
     use mendwright_core::task::Task;
 
-    use super::*;
     use crate::testing::{NOW, opened, planned, tamper};
 
     #[tokio::test]

@@ -182,7 +182,6 @@ fn count_column(count: u64) -> i64 {
 }
 
 /// The compare-and-set, inside the caller's transaction.
-#[expect(clippy::too_many_lines, reason = "one statement and its parameters, and the event beside it")]
 pub(crate) async fn move_run(
     mut conn: Conn<'_>,
     run: RunNumber,

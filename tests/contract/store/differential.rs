@@ -59,7 +59,7 @@ fn lease(random: &mut ChaCha8Rng) -> Lease {
 }
 
 fn new(random: &mut ChaCha8Rng) -> NewRun {
-    let tenant: &str = *pick(random, &["Germany", "France", "Île \u{0} d'Or"]);
+    let tenant: &str = pick::<&str>(random, &["Germany", "France", "Île \u{0} d'Or"]);
     let mut new = new_run(tenant);
     new.only = if random.random_bool(0.2) { vec!["invoices/6".into()] } else { vec![] };
     new.parent = random.random_bool(0.2).then(|| run(random));

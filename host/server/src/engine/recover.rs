@@ -77,9 +77,9 @@ impl Host {
 
     pub(super) async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
         let (held, prefix) = if matches!(run.state, State::Applying | State::Verifying) {
-            self.held_of_plan(&run).await?
+            self.held_of_plan(run).await?
         } else if run.state == State::RollingBack {
-            (self.held_of_undo(&run).await?, Prefix::default())
+            (self.held_of_undo(run).await?, Prefix::default())
         } else {
             (Held::Nothing, Prefix::default())
         };
@@ -93,13 +93,11 @@ impl Host {
                 self.verify_and_settle(&run).await.map(drop)
             }
             Finding::Happened(event) => {
-                let event = match event {
-                    Event::ApplyAbandoned => {
-                        let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
-                        super::apply::abandoned(event, &plan)
-                    }
-                    other => other,
-                };
+                let mut event = event;
+                if event == Event::ApplyAbandoned {
+                    let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
+                    event = super::apply::abandoned(event, &plan);
+                }
                 let mut step = Step::new(run.state, event, time::now_us()).attempt(run.attempt).note(note);
                 if event == Event::ExecutionFailed {
                     step = step.outcome(Code::Internal, "the process that planned it ended before it was done");

@@ -57,6 +57,7 @@ impl Host {
             persons.push(Person { name, keys: vec![Key::new(secret.public(), now_us)], roles });
             secrets.push(secret);
         }
+        persons.sort_by(|one: &Person, other| one.name.cmp(&other.name));
         let document = Document { version: 1, previous: None, not_before_us: None, change_threshold: 1, persons };
         let mut envelope = document.envelope().map_err(|error| Problem::new(error.code(), error.to_string()))?;
         for secret in &secrets {

@@ -158,7 +158,7 @@ impl Host {
         let fact = Fact::new("vote.cast", &by, now_us)
             .say("verb", statement.verb)
             .say("plan", statement.plan)
-            .say("key", &statement.key)
+            .say("key", statement.key)
             .say("reason", statement.reason.as_deref().unwrap_or_default());
         verdict.facts.push(fact);
         let voted = Voted {
