@@ -33,7 +33,10 @@ async fn a_run_is_planned_applied_undone_and_looked_at() {
     let before = house.world.dump().await;
     let host = house.serve("host").await;
     let run = host.plan("?wait=1m");
-    assert_eq!((&run["state"], &run["requested_by"]), (&"planned".into(), &format!("person:{}", user()).into()));
+    assert_eq!(
+        (&run["state"], &run["requested_by"]),
+        (&"awaiting_approval".into(), &format!("person:{}", user()).into())
+    );
     assert_eq!(host.get("/runs/1/plan").body["digest"], run["digest"]);
     let page = host.get("/runs/@last/changes?limit=4").body;
     assert_eq!((page["changes"].as_array().unwrap().len(), &page["next"]), (4, &json!(4)), "{page}");
@@ -42,6 +45,11 @@ async fn a_run_is_planned_applied_undone_and_looked_at() {
     assert!(page["changes"].to_string().contains("masked"), "a sensitive value is masked here too: {page}");
 
     let confirm = json!({ "confirm": digits(&run["digest"]) });
+    let early = host.send("POST", "/runs/1/apply?wait=1m", "", &confirm);
+    assert_eq!(early.code(), "ERR_APPROVALS_MISSING", "{early:?}");
+    house.approve("host", "1");
+    let asked = host.get("/runs/1/decisions").body;
+    assert!(asked.to_string().contains("builtin:level-3-needs-people"), "{asked}");
     let applied = host.send("POST", "/runs/1/apply?wait=1m", "", &confirm);
     assert_eq!((applied.status, &applied.body["run"]["state"]), (200, &"succeeded".into()), "{applied:?}");
     assert_eq!(applied.body["changes"], MIXED);
@@ -57,16 +65,17 @@ async fn a_run_is_planned_applied_undone_and_looked_at() {
 
     let events = host.get("/runs/1/events").body;
     let words: Vec<&str> = events["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
-    let told = ["ChangesFound", "ApplyStarted", "FlushCommitted", "VerificationPassed"];
+    let told =
+        ["ChangesFound", "ApprovalsAsked", "ApprovalsGiven", "ApplyStarted", "FlushCommitted", "VerificationPassed"];
     assert_eq!(words, [&told[..], &["RollbackStarted", "RollbackCommitted"]].concat());
-    let watched = ask(&host.socket, "GET", "/runs/1/watch", "Last-Event-ID: 5\r\n", b"").unwrap();
+    let watched = ask(&host.socket, "GET", "/runs/1/watch", "Last-Event-ID: 7\r\n", b"").unwrap();
     let stream = watched.body.as_str().unwrap();
     assert_eq!((stream.matches("event: step").count(), stream.matches("event: settled").count()), (1, 1), "{stream}");
 
     let entries = host.get("/audit/entries?limit=2").body;
     assert_eq!(entries["entries"].as_array().unwrap().len(), 2, "{entries}");
     let again = host.send("POST", "/runs?wait=1m", "", &json!({ "again": 1 })).body;
-    assert_eq!((&again["parent"], &again["state"]), (&json!(1), &"planned".into()));
+    assert_eq!((&again["parent"], &again["state"]), (&json!(1), &"awaiting_approval".into()));
     let cancelled = host.send("POST", "/runs/2/cancel", "", &json!({ "reason": "not today" }));
     assert_eq!(cancelled.body["state"], "cancelled", "{cancelled:?}");
     assert_eq!(host.send("POST", "/runs/2/cancel", "", &json!({ "reason": "x" })).code(), "ERR_RUN_STATE");

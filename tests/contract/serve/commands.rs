@@ -52,7 +52,7 @@ fn digest(output: &Output) -> String {
 /// What only looks, at a store with one planned run.
 const LOOKS: &[&[&str]] = &[
     &["run", "list"],
-    &["run", "list", "--json", "--tenant", "acme", "--state", "planned"],
+    &["run", "list", "--json", "--tenant", "acme", "--state", "awaiting_approval"],
     &["run", "show", "1"],
     &["run", "show", "1", "--full"],
     &["run", "show", "1", "--json"],
@@ -97,6 +97,7 @@ async fn every_command_prints_the_same_with_and_without_a_host() {
     let shown = act(&["run", "show", "1", "--json"]);
     LOOKS.iter().for_each(|typed| look(typed));
     act(&["apply", "1", "--confirm", "0123456789abcdef"]);
+    [&with, &without].into_iter().for_each(|house| house.approve("host", "1"));
     let confirmed = |house: &House, digest: &str| house.cli("host", &["apply", "1", "--confirm", digest]);
     let applied = (confirmed(&with, &digest(&shown.0)), confirmed(&without, &digest(&shown.1)));
     same(&applied.0, &applied.1, &["apply"], false);

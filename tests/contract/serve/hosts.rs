@@ -14,13 +14,13 @@ const MANY: usize = 20;
 async fn all_planned(store: &Store, many: usize) {
     until("all runs are planned", async || {
         let runs = runs(store).await;
-        runs.len() == many && runs.iter().all(|run| run.state == State::Planned && run.asked.is_none())
+        runs.len() == many && runs.iter().all(|run| run.state == State::AwaitingApproval && run.asked.is_none())
     })
     .await;
     for run in runs(store).await {
         let events = store.events(run.number).await.unwrap();
         let found: Vec<Event> = events.iter().map(|event| event.event).collect();
-        assert_eq!(found, [Event::ChangesFound], "{}", run.number);
+        assert_eq!(found, [Event::ChangesFound, Event::ApprovalsAsked], "{}", run.number);
         assert_eq!(run.leased, None, "{} is let go", run.number);
     }
 }
@@ -67,13 +67,12 @@ async fn two_hosts_on_one_postgres_share_the_work() {
     house.more = "[limits]\nconcurrency = { overall = 64, per_tenant = 64 }\n";
     let (one, two) = (house.serve("one").await, house.serve("two").await);
     let worked = |log: String| log.matches("working").count();
-    let mut asked = 0;
+    (0..MANY).for_each(|_| drop(one.plan("")));
+    let mut asked = MANY;
     // How they share it is a matter of luck: whoever looks first takes it.
     until("both have worked", async || {
-        for _ in 0..MANY {
-            one.plan("");
-        }
-        asked += MANY;
+        one.plan("");
+        asked += 1;
         worked(one.log()) > 0 && worked(two.log()) > 0
     })
     .await;

@@ -103,6 +103,14 @@ impl House {
         self.command(name, typed).env("MENDWRIGHT_LOG", "error").output().unwrap()
     }
 
+    /// Lets bob approve a run, with the key that the demo made for him.
+    pub(super) fn approve(&self, name: &str, run: &str) {
+        let found = std::fs::read_dir(self.world.directory()).unwrap().map(|entry| entry.unwrap().path());
+        let key = found.map(|path| path.join("bob.key")).find(|key| key.exists()).expect("bob's key");
+        let said = self.cli(name, &["run", "approve", run, "--key", &key.display().to_string()]);
+        assert!(said.status.success(), "{said:?}");
+    }
+
     /// Starts a host and waits until it answers.
     pub(super) async fn serve(&self, name: &str) -> Serving {
         let log = self.world.directory().join(format!("{name}.log"));

@@ -11,7 +11,8 @@ use crate::world::{App, ENGINES, Engine};
 /// A run that is being applied and waits for a lock of the application's.
 async fn held(house: &House, host: &Serving, app: &mut App) -> mendwright_store::RunNumber {
     let run = host.plan("?wait=1m");
-    assert_eq!(run["state"], "planned", "{run}");
+    assert_eq!(run["state"], "awaiting_approval", "{run}");
+    house.approve("host", &run["number"].to_string());
     app.run("BEGIN IMMEDIATE").await;
     let path = format!("/runs/{}/apply", run["number"]);
     let asked = host.send("POST", &path, "", &json!({ "confirm": digits(&run["digest"]) }));
@@ -62,7 +63,7 @@ async fn a_second_signal_ends_a_host_at_once_and_the_next_one_goes_on() {
         assert_eq!((left.state, left.leased), (State::Applying, None), "it is let go");
         app.run("COMMIT").await;
         let host = house.serve("host").await;
-        until("it is recovered", async || store.run(run).await.unwrap().state == State::Planned).await;
+        until("it is recovered", async || store.run(run).await.unwrap().state == State::Approved).await;
         drop(host);
     }
 }
@@ -76,6 +77,7 @@ async fn the_kill_switch_takes_back_what_nobody_began_and_refuses_what_comes_lat
         let mut app = house.world.app().await;
         let waiting = host.plan("?wait=1m");
         let running = held(&house, &host, &mut app).await;
+        house.approve("host", &waiting["number"].to_string());
         let path = format!("/runs/{}/apply", waiting["number"]);
         let confirm = json!({ "confirm": digits(&waiting["digest"]) });
         assert_eq!(host.send("POST", &path, "", &confirm).status, 202);
@@ -85,7 +87,7 @@ async fn the_kill_switch_takes_back_what_nobody_began_and_refuses_what_comes_lat
         assert_eq!((thrown.status, &thrown.body["taken_back"]), (200, &json!([waiting["number"]])), "{thrown:?}");
         let store = house.store().await;
         let run = store.run(number(&waiting)).await.unwrap();
-        assert_eq!((run.state, run.asked), (State::Planned, None));
+        assert_eq!((run.state, run.asked), (State::Approved, None));
         let outcome = run.outcome.unwrap();
         assert_eq!(outcome.code, Code::Halted);
         assert!(outcome.message.ends_with("threw the kill switch: wrong totals"), "{}", outcome.message);
