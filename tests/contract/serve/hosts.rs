@@ -1,7 +1,7 @@
 //! Hosts that share the work, die, and come back.
 
 use mendwright_core::run::{Event, State};
-use mendwright_store::Store;
+use mendwright_store::{RunRecord, Store};
 
 use super::house::{House, runs, until};
 use crate::shop::shop;
@@ -14,14 +14,16 @@ const MANY: usize = 20;
 async fn all_planned(store: &Store, many: usize) {
     until("all runs are planned", async || {
         let runs = runs(store).await;
-        runs.len() == many && runs.iter().all(|run| run.state == State::AwaitingApproval && run.asked.is_none())
+        // A host that was killed before it asked policy leaves a plan that waits for nobody yet: it is asked
+        // again at its apply.
+        let rests = |run: &RunRecord| matches!(run.state, State::Planned | State::AwaitingApproval);
+        runs.len() == many && runs.iter().all(|run| rests(run) && run.asked.is_none() && run.leased.is_none())
     })
     .await;
     for run in runs(store).await {
         let events = store.events(run.number).await.unwrap();
-        let found: Vec<Event> = events.iter().map(|event| event.event).collect();
-        assert_eq!(found, [Event::ChangesFound, Event::ApprovalsAsked], "{}", run.number);
-        assert_eq!(run.leased, None, "{} is let go", run.number);
+        let planned = events.iter().filter(|event| event.event == Event::ChangesFound).count();
+        assert_eq!(planned, 1, "{}", run.number);
     }
 }
 
@@ -37,8 +39,7 @@ async fn runs_that_are_asked_for_are_all_planned_once() {
         let store = house.store().await;
         all_planned(&store, MANY).await;
         before.assert_unchanged(&house.world.dump().await);
-        let status = host.get("/status").body;
-        assert_eq!((&status["host"]["state"], status["runs"].as_array().unwrap().len()), (&"working".into(), 0));
+        assert_eq!(host.get("/status").body["host"]["state"], "working");
     }
 }
 
@@ -59,22 +60,4 @@ async fn a_host_that_is_killed_while_it_plans_leaves_work_that_the_next_one_fini
         all_planned(&store, MANY).await;
         drop(host);
     }
-}
-
-#[tokio::test]
-async fn two_hosts_on_one_postgres_share_the_work() {
-    let mut house = House::new(shop(Engine::Postgres).await, Engine::Postgres).await;
-    house.more = "[limits]\nconcurrency = { overall = 64, per_tenant = 64 }\n";
-    let (one, two) = (house.serve("one").await, house.serve("two").await);
-    let worked = |log: String| log.matches("working").count();
-    (0..MANY).for_each(|_| drop(one.plan("")));
-    let mut asked = MANY;
-    // How they share it is a matter of luck: whoever looks first takes it.
-    until("both have worked", async || {
-        one.plan("");
-        asked += 1;
-        worked(one.log()) > 0 && worked(two.log()) > 0
-    })
-    .await;
-    all_planned(&house.store().await, asked).await;
 }
