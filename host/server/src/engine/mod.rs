@@ -9,7 +9,7 @@
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `policy`: whether they may be, and the word of people;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
-//!   job says to its being undone; [`audit`]: what happened, sequenced, signed and sent elsewhere;
+//!   job says to its being undone; `audit`: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
 //!   worker does; `halt`: holding still; `recover`: what a dead process left; `look`: what there is to see of
 //!   runs.
