@@ -1,6 +1,6 @@
 //! One small driver over both engines. SQL is written once, in the subset that they share: parameters
 //! `$1`, `$2` …, whole numbers and texts, JSON as text, times in microseconds. What truly differs stands
-//! in [`sqlite`], [`postgres`] and [`dialect`].
+//! in `sqlite`, `postgres` and `dialect`.
 
 pub(crate) mod dialect;
 pub(crate) mod postgres;
