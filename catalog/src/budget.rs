@@ -78,6 +78,8 @@ mod tests {
         let schema = crate::shape::schema_of::<Limits>("limits");
         let mut keys: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
         keys.retain(|key| key != "share_changed");
+        // The order of a schema's keys depends on what else is built with us.
+        keys.sort();
         let mut words: Vec<_> = Metric::ALL.iter().map(|metric| metric.word().to_owned()).collect();
         words.sort();
         assert_eq!(keys, words);
