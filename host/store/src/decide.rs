@@ -8,7 +8,7 @@ use crate::audit::{self, Fact};
 use crate::db::{Conn, dialect, query};
 use crate::error::{Error, Result};
 use crate::lease::clock;
-use crate::run::{RunNumber, RunRecord, from_row, read, select};
+use crate::run::{RunNumber, RunRecord, read};
 use crate::store::Store;
 use crate::switches::{self, Switches};
 use crate::transition::{Step, move_run};
@@ -112,30 +112,20 @@ impl Store {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
         let lock = dialect::for_update(self.engine());
-        let row = query(select(&format!("WHERE number = $1{lock}")))
-            .bind(run.column())
-            .optional(tx.conn())
-            .await
-            .map_err(failed)?;
-        let record = match row {
-            Some(row) => from_row(&row)?,
-            None => read(tx.conn(), run, failed).await?,
-        };
+        let held = query(format!("SELECT number FROM runs WHERE number = $1{lock}")).bind(run.column());
+        if held.optional(tx.conn()).await.map_err(failed)?.is_none() {
+            read(tx.conn(), run, failed).await?;
+        }
         if let Some(envelope) = vote {
             add_vote(tx.conn(), run, envelope, failed).await?;
         }
-        let switches = switches::hold(tx.conn(), failed).await?;
-        let around =
-            surroundings(tx.conn(), (&record.tenant, &record.job_name, record.target.as_deref()), switches, failed);
-        let around = around.await?;
-        let known = Known { votes: votes(tx.conn(), run, failed).await?, run: record, around };
-        let (verdict, value) = match judge(&known) {
-            Ok(judged) => judged,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        write(tx.conn(), &known, verdict, failed).await?;
-        tx.commit().await.map_err(failed)?;
-        Ok(Ok(value))
+        match judged(tx.conn(), run, failed, judge).await? {
+            Ok((_, value)) => {
+                tx.commit().await.map_err(failed)?;
+                Ok(Ok(value))
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
     }
 
     /// What a decision about a run of this job, for this tenant, on this target would stand on now.
@@ -186,6 +176,27 @@ impl Store {
         };
         rows.iter().map(|row| read(row).map_err(failed)).collect()
     }
+}
+
+/// Puts a run, which the transaction holds, before `judge`, and writes what follows: where the run stands
+/// then, if it moved.
+pub(crate) async fn judged<T, E>(
+    mut conn: Conn<'_>,
+    run: RunNumber,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+    judge: impl FnOnce(&Known) -> std::result::Result<(Verdict, T), E>,
+) -> Result<std::result::Result<(Option<State>, T), E>> {
+    let record = read(conn.reborrow(), run, failed).await?;
+    let switches = switches::hold(conn.reborrow(), failed).await?;
+    let about = (record.tenant.as_str(), record.job_name.as_str(), record.target.as_deref());
+    let around = surroundings(conn.reborrow(), about, switches, failed).await?;
+    let known = Known { votes: votes(conn.reborrow(), run, failed).await?, run: record, around };
+    let (verdict, value) = match judge(&known) {
+        Ok(judged) => judged,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let state = write(conn, &known, verdict, failed).await?;
+    Ok(Ok((state, value)))
 }
 
 async fn add_vote(

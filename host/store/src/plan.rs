@@ -9,6 +9,7 @@ use mendwright_core::plan::{BoundChange, Digest, Header};
 use mendwright_core::run::{Event, State};
 
 use crate::db::{Conn, Row, query};
+use crate::decide::{self, Known, Verdict};
 use crate::error::{Error, Result};
 use crate::log::{self, LogLine};
 use crate::run::{RunNumber, read};
@@ -50,13 +51,20 @@ pub struct StoredPlan {
 
 impl Store {
     /// Saves the plan of a run that is planning, and moves the run: to planned, or to nothing-to-do if
-    /// there are no changes. All in one transaction; `changes` come in the plan's order and are never
-    /// held together.
+    /// there are no changes. A planned run is put before `judge`, and what follows from its verdict is
+    /// written too. All in one transaction: no plan is ever seen that nobody judged. `changes` come in
+    /// the plan's order and are never held together.
     ///
     /// # Errors
     /// [`Error::Overtaken`] where the run is not planning, [`Error::Bug`] where header, document,
-    /// changes and run contradict each other. Nothing is saved then.
-    pub async fn save_plan<I>(&self, run: RunNumber, plan: NewPlan<'_>, changes: I) -> Result<State>
+    /// changes and run contradict each other; the inner one is the judge's. Nothing is saved then.
+    pub async fn save_plan<I, E>(
+        &self,
+        run: RunNumber,
+        plan: NewPlan<'_>,
+        changes: I,
+        judge: impl FnOnce(&Known) -> std::result::Result<Verdict, E>,
+    ) -> Result<std::result::Result<State, E>>
     where
         I: IntoIterator<IntoIter: Send, Item: Borrow<BoundChange> + Send>,
     {
@@ -100,9 +108,15 @@ impl Store {
             .execute(tx.conn())
             .await
             .map_err(failed)?;
-        let state = move_run(tx.conn(), run, &Step::new(State::Planning, event, now_us), failed).await?;
+        let mut state = move_run(tx.conn(), run, &Step::new(State::Planning, event, now_us), failed).await?;
+        if state == State::Planned {
+            match decide::judged(tx.conn(), run, failed, |known| judge(known).map(|verdict| (verdict, ()))).await? {
+                Ok((moved, ())) => state = moved.unwrap_or(state),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
         tx.commit().await.map_err(failed)?;
-        Ok(state)
+        Ok(Ok(state))
     }
 
     /// The plan of a run, as it is stored: for showing, not for applying.
@@ -243,7 +257,7 @@ mod tests {
     use mendwright_core::port::LogLevel;
 
     use super::*;
-    use crate::testing::{NOW, change, changes, document, header, opened, planned, planning, save};
+    use crate::testing::{NOW, change, changes, document, header, opened, planned, planning, save, unjudged};
 
     #[tokio::test]
     async fn a_plan_comes_back_as_it_was_made_and_moves_its_run() {
@@ -259,6 +273,27 @@ mod tests {
         assert_eq!(after.expires_at_us, Some(NOW + 1));
         assert_eq!(store.log(run.number).await.unwrap(), log);
         assert_eq!(store.events(run.number).await.unwrap()[0].event, Event::ChangesFound);
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_judged_in_the_transaction_that_saves_it() {
+        let (_dir, store) = opened().await;
+        let (run, _lease) = planning(&store, "Germany").await;
+        let header = header(&run, &changes(3));
+        let document = document(&run, &header);
+        let salt = Salt::new([9; 32]);
+        let plan =
+            NewPlan { header: &header, document: &document, salt: &salt, log: &[], expires_at_us: NOW, now_us: NOW };
+        let refused = store.save_plan(run.number, plan, changes(3), |_| Err::<Verdict, _>("no")).await.unwrap();
+        assert_eq!(refused, Err("no"));
+        assert_eq!(store.run(run.number).await.unwrap(), run, "nothing of it is kept");
+        let ask = |known: &Known| {
+            assert_eq!((known.run.state, known.run.plan_digest), (State::Planned, Some(header.digest())));
+            let step = Step::new(State::Planned, Event::ApprovalsAsked, NOW);
+            Ok::<_, ()>(Verdict { steps: vec![step], ..Verdict::default() })
+        };
+        let state = store.save_plan(run.number, plan, changes(3), ask).await.unwrap();
+        assert_eq!(state, Ok(State::AwaitingApproval));
     }
 
     #[tokio::test]
@@ -291,7 +326,7 @@ mod tests {
         let salt = Salt::new([9; 32]);
         let try_with = async |header: &Header, document: &Document, changes: Vec<BoundChange>| {
             let plan = NewPlan { header, document, salt: &salt, log: &[], expires_at_us: NOW, now_us: NOW };
-            store.save_plan(run.number, plan, changes).await
+            store.save_plan(run.number, plan, changes, unjudged).await.map(|Ok(state)| state)
         };
         let other = |edit: fn(&mut Document)| {
             let mut document = document.clone();
@@ -343,7 +378,7 @@ mod tests {
         let plan =
             NewPlan { header: &header, document: &document, salt: &salt, log: &[], expires_at_us: NOW, now_us: NOW };
         // Made one by one: the store asks for no more than it writes at once.
-        store.save_plan(run.number, plan, (1..=N).map(change)).await.unwrap();
+        let Ok(_) = store.save_plan(run.number, plan, (1..=N).map(change), unjudged).await.unwrap();
         assert_eq!(store.verify_plan(run.number).await.unwrap().header, header);
         let mut tally = Tally::default();
         let mut stream = store.stream_changes(run.number);

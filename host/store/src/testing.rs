@@ -1,12 +1,14 @@
 //! What the tests of this crate share: a store in a temporary directory, runs and plans to put in it.
 
+use std::convert::Infallible;
+
 use mendwright_core::commitment::Salt;
 use mendwright_core::plan::BoundChange;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 pub(crate) use crate::fixtures::{NOW, change, changes, document, header, new_run};
-use crate::{Lease, LogLine, NewPlan, RunNumber, RunRecord, Store};
+use crate::{Known, Lease, LogLine, NewPlan, RunNumber, RunRecord, Store, Verdict};
 
 pub(crate) async fn opened() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -46,7 +48,12 @@ pub(crate) async fn save(
     let document = document(run, &header);
     let salt = Salt::new([9; 32]);
     let plan = NewPlan { header: &header, document: &document, salt: &salt, log, expires_at_us: NOW + 1, now_us: NOW };
-    store.save_plan(run.number, plan, changes).await
+    store.save_plan(run.number, plan, changes, unjudged).await.map(|Ok(state)| state)
+}
+
+/// Lets every plan be as it is.
+pub(crate) fn unjudged(_: &Known) -> Result<Verdict, Infallible> {
+    Ok(Verdict::default())
 }
 
 /// A run with a plan of `n` changes that no process holds.

@@ -141,7 +141,8 @@ impl Host {
             .filter_map(|(_, access)| self.config.resources.get(access.resource()))
             .map(|resource| resource.database.as_str())
             .collect();
-        let targets = super::targets(&self.config, &self.env, databases)?;
+        let target = |name: &str| Ok::<_, Problem>((name.to_owned(), self.target(name)?));
+        let targets = databases.into_iter().map(target).collect::<Result<BTreeMap<_, _>, _>>()?;
         Session::open(&targets, &self.config.resources, &ready.authority, tenant, Arc::clone(meter))
             .await
             .map_err(|error| problem::gateway(&error))

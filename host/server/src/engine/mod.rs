@@ -80,6 +80,7 @@ pub struct Host {
     /// Whoever holds it looks.
     watching: tokio::sync::Mutex<()>,
     log_key: LogKey,
+    targets: targets::Targets,
 }
 
 impl Host {
@@ -118,8 +119,19 @@ impl Host {
         let watching = tokio::sync::Mutex::new(());
         let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
         let typist = env.typist();
-        let demo_keys = Vec::new();
-        let mut host = Self { config, env, store, sandbox, journal_key, log_key, authority, demo_keys, gate, watching };
+        let mut host = Self {
+            config,
+            env,
+            store,
+            sandbox,
+            journal_key,
+            authority,
+            demo_keys: Vec::new(),
+            gate,
+            watching,
+            log_key,
+            targets: targets::Targets::default(),
+        };
         host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
         Ok(host)
     }
@@ -163,7 +175,7 @@ impl Host {
     /// # Errors
     /// There is no such database, or a variable of its URL is not set.
     pub fn target(&self, database: &str) -> Result<Target, Problem> {
-        target(&self.config, &self.env, database)
+        self.targets.get(&self.config, &self.env, database)
     }
 
     fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {

@@ -16,7 +16,7 @@ use mendwright_core::run::{Event, State};
 use mendwright_gateway::Computed;
 use mendwright_gateway::repair::Rehearsed;
 use mendwright_sandbox::Export;
-use mendwright_store::{NewPlan, NewRun, RunNumber, RunRecord, Step};
+use mendwright_store::{Known, NewPlan, NewRun, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::batched::may_batch;
 use super::bind::Binder;
@@ -187,8 +187,10 @@ impl Host {
             expires_at_us,
             now_us,
         };
-        self.store.save_plan(run.number, new, binder.changes()).await.map_err(problem::store)?;
-        self.decide_plan(run, &ready.manifest).await?;
+        let stored =
+            StoredPlan { header: plan.header.clone(), document: document.clone(), digest: plan.header.digest() };
+        let judge = |known: &Known| self.judge_plan(known, &ready.manifest, &stored);
+        self.store.save_plan(run.number, new, binder.changes(), judge).await.map_err(problem::store)??;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The configuration's databases as the gateway's targets.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use mendwright_gateway::Target;
 
@@ -9,6 +10,24 @@ use crate::config::env::Env;
 use crate::config::url::Location;
 use crate::config::{Config, model::Database};
 use crate::view::problem::Problem;
+
+/// The targets that a host has used. Each is kept: flushes to a SQLite target share its connection and
+/// their transactions.
+#[derive(Default)]
+pub(super) struct Targets(Mutex<BTreeMap<String, Target>>);
+
+impl Targets {
+    /// The target of a database, as [`target`] builds it.
+    pub(super) fn get(&self, config: &Config, env: &Env, name: &str) -> Result<Target, Problem> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = kept.get(name) {
+            return Ok(target.clone());
+        }
+        let target = target(config, env, name)?;
+        kept.insert(name.to_owned(), target.clone());
+        Ok(target)
+    }
+}
 
 /// The target of one database.
 ///

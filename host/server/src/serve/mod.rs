@@ -7,12 +7,11 @@
 //! In reading order: [`run`]: everything together, and how it ends; `socket`, `peer`: where it listens and
 //! who speaks; `http`: connections; `v1`: the endpoints, a folder for each part of a path; `answer`: how
 //! they read and answer; `worker`: the loop that claims, works and finishes; `bell`: what wakes it;
-//! `desk`: what became of a task, for whoever waits; [`gate`]: what the last look at the switches said.
+//! `desk`: what became of a task, for whoever waits.
 
 mod answer;
 mod bell;
 mod desk;
-pub mod gate;
 mod http;
 mod peer;
 mod socket;
@@ -30,7 +29,6 @@ use tokio::task::JoinSet;
 
 use self::bell::Bell;
 use self::desk::Desk;
-use self::gate::Gate;
 use crate::api::problem::ProblemBody;
 use crate::api::run::RunBody;
 use crate::api::status::HostBody;
@@ -94,7 +92,6 @@ pub enum Ended {
 /// What every part of the running host has.
 pub(crate) struct Shared {
     host: Arc<Host>,
-    gate: Arc<Gate>,
     bell: Bell,
     desk: Desk,
     phase: watch::Receiver<Phase>,
@@ -156,7 +153,6 @@ pub async fn run(
     let signals = Signals::new()?;
     let (phase, seen) = watch::channel(Phase::Working);
     let shared = Arc::new(Shared {
-        gate: Arc::new(Gate::open(host.store()).await?),
         bell: Bell::default(),
         desk: Desk::default(),
         phase: seen,
@@ -166,7 +162,6 @@ pub async fn run(
         host,
     });
     let mut beside = JoinSet::new();
-    beside.spawn(gate::keep(shared.clone()));
     beside.spawn(bell::tell_others(shared.clone()));
     beside.spawn(bell::hear_others(shared.clone()));
     beside.spawn(expire(shared.clone()));

@@ -8,9 +8,8 @@ use mendwright_core::policy::{Action, Decision, Effect, Facts, Stage};
 use mendwright_core::run::{Event, State};
 use mendwright_store::{Decision as StoredDecision, Known, RunRecord, Step, StoredPlan, Surroundings, Verdict};
 
-use super::super::{Host, time};
+use super::super::{Host, problem, time};
 use super::facts::{About, Count, Question, stands};
-use super::stored;
 use crate::view::problem::Problem;
 
 /// An answer, and everything that it stands on.
@@ -66,30 +65,27 @@ impl Host {
             let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
             Ok::<_, Problem>((verdict, judged.decision))
         };
-        let decision = self.store.decide(run.number, None, judge).await.map_err(stored)??;
+        let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)??;
         if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
     }
 
     /// With the plan in hand: whether it waits for people. A plan that policy does not let run yet stays
     /// *planned*; what is missing is shown, and asked again at its apply.
-    pub(in crate::engine) async fn decide_plan(&self, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
-        let found = self.store.run(run.number).await.map_err(stored)?;
-        if found.state != State::Planned {
-            return Ok(());
+    pub(in crate::engine) fn judge_plan(
+        &self,
+        known: &Known,
+        manifest: &Manifest,
+        plan: &StoredPlan,
+    ) -> Result<Verdict, Problem> {
+        let by = &known.run.requested_by;
+        let question = Question { stage: Stage::WithPlan, action: Action::Apply, by, break_glass: None };
+        let about = About { run: &known.run, manifest, plan: Some(plan) };
+        let judged = self.judge(question, about, &known.votes, &known.around)?;
+        let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
+        if judged.decision.effect == Effect::NeedsApproval {
+            verdict.steps.push(Step::new(State::Planned, Event::ApprovalsAsked, time::now_us()));
         }
-        let plan = self.store.load_plan(run.number).await.map_err(stored)?;
-        let question =
-            Question { stage: Stage::WithPlan, action: Action::Apply, by: &run.requested_by, break_glass: None };
-        let judge = |known: &Known| {
-            let about = About { run: &known.run, manifest, plan: Some(&plan) };
-            let judged = self.judge(question, about, &known.votes, &known.around)?;
-            let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
-            if judged.decision.effect == Effect::NeedsApproval {
-                verdict.steps.push(Step::new(State::Planned, Event::ApprovalsAsked, time::now_us()));
-            }
-            Ok::<_, Problem>((verdict, ()))
-        };
-        self.store.decide(run.number, None, judge).await.map_err(stored)?
+        Ok(verdict)
     }
 
     /// Commits *applying*, if policy says yes in that very transaction.
@@ -118,7 +114,7 @@ impl Host {
             }
             Ok::<_, Problem>((verdict, judged.decision))
         };
-        let decision = self.store.decide(run.number, None, judge).await.map_err(stored)??;
+        let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)??;
         if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
     }
 
@@ -126,7 +122,7 @@ impl Host {
     pub(in crate::engine) async fn may_roll_back(&self, run: &RunRecord, by: &str) -> Result<(), Problem> {
         // A job that is gone cannot say what it was about; its undo needs it least of all.
         let Ok(manifest) = self.manifest(&run.job_name) else { return Ok(()) };
-        let plan = self.store.load_plan(run.number).await.map_err(stored)?;
+        let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
         let question = Question { stage: Stage::AtApply, action: Action::Rollback, by, break_glass: None };
         let judge = |known: &Known| {
             let about = About { run: &known.run, manifest: &manifest, plan: Some(&plan) };
@@ -134,7 +130,7 @@ impl Host {
             let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
             Ok::<_, Problem>((verdict, judged.decision))
         };
-        let decision = self.store.decide(run.number, None, judge).await.map_err(stored)??;
+        let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)??;
         if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
     }
 }

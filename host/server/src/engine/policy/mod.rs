@@ -27,7 +27,6 @@ pub(crate) use people::write_key;
 pub use vote::{Ballot, Voted};
 pub use why::{Answer, Why};
 
-use super::problem;
 use crate::config::Config;
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
@@ -113,9 +112,4 @@ impl super::Host {
 /// What a run's requester is to `core::people`: a person's name without its kind.
 fn actor(text: &str) -> Option<mendwright_core::people::Actor> {
     text.strip_prefix("person:").unwrap_or(text).parse().ok()
-}
-
-/// An error of the store, as people see it.
-fn stored(error: mendwright_store::Error) -> Problem {
-    problem::store(error)
 }

@@ -8,8 +8,8 @@ use mendwright_core::key::SecretKey;
 use mendwright_core::people::{Assignment, Document, Key, Person, PersonName, Registry, Role, Tenants};
 use mendwright_store::Error as StoreError;
 
-use super::super::{Host, random, time};
-use super::{DEMO, stored};
+use super::super::{Host, problem, random, time};
+use super::DEMO;
 use crate::view::problem::Problem;
 
 /// A key that a demo made, so that one person can try what takes two.
@@ -31,14 +31,14 @@ impl Host {
     /// # Errors
     /// It cannot be read or does not follow from its trust root.
     pub async fn registry(&self) -> Result<Option<Registry>, Problem> {
-        let envelopes = self.store.people().await.map_err(stored)?;
-        let now_us = self.store.clock_us().await.map_err(stored)?;
+        let envelopes = self.store.people().await.map_err(problem::store)?;
+        let now_us = self.store.clock_us().await.map_err(problem::store)?;
         Ok(self.authority.chain(&envelopes)?.map(|chain| chain.in_force(now_us).clone()))
     }
 
     /// In a demo without a registry: makes one of two people, whose keys lie beside the control store.
     pub(in crate::engine) async fn prepare_demo(&self, typist: Option<&str>) -> Result<Vec<DemoKey>, Problem> {
-        if self.config.environment != DEMO || !self.store.people().await.map_err(stored)?.is_empty() {
+        if self.config.environment != DEMO || !self.store.people().await.map_err(problem::store)?.is_empty() {
             return Ok(Vec::new());
         }
         let first: PersonName =
@@ -68,7 +68,7 @@ impl Host {
             Ok(()) => Ok(keys),
             // Another process was first, with the same keys.
             Err(StoreError::Superseded { .. }) => Ok(Vec::new()),
-            Err(error) => Err(stored(error)),
+            Err(error) => Err(problem::store(error)),
         }
     }
 

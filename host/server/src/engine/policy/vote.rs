@@ -11,9 +11,9 @@ use mendwright_core::run::{Event, State};
 use mendwright_store::{Fact, Known, RunNumber, RunRecord, Step, StoredPlan, Verdict};
 use sha2::{Digest as _, Sha256};
 
-use super::super::{Host, time};
+use super::super::{Host, problem, time};
+use super::ask;
 use super::facts::{About, Question, nonce, targets};
-use super::{ask, stored};
 use crate::view::problem::Problem;
 
 /// What somebody wants to say about a plan.
@@ -50,15 +50,15 @@ impl Host {
     /// # Errors
     /// There is no plan, or the key is nobody's.
     pub async fn ballot(&self, number: RunNumber, ballot: &Ballot, key: &SecretKey) -> Result<Envelope, Problem> {
-        let run = self.store.run(number).await.map_err(stored)?;
-        let plan = self.store.verify_plan(number).await.map_err(stored)?;
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
         let registry = self.registry().await?.ok_or_else(no_registry)?;
         let id = key.id();
         let (person, _) = registry.key(&id).ok_or_else(|| {
             Problem::new(Code::ApprovalNotCounted, format!("key {id} is not in the registry of people"))
                 .next("mendwright person list", "who is, with which keys")
         })?;
-        let now_us = self.store.clock_us().await.map_err(stored)?;
+        let now_us = self.store.clock_us().await.map_err(problem::store)?;
         let last = run.expires_at_us.unwrap_or(i64::MAX);
         let statement = Statement {
             verb: ballot.verb,
@@ -90,16 +90,16 @@ impl Host {
         let invalid = |why: String| Problem::new(Code::ApprovalInvalid, why);
         let parsed = Envelope::parse(envelope).map_err(|error| invalid(error.to_string()))?;
         let statement = Statement::read(&parsed).map_err(|error| invalid(error.to_string()))?;
-        let run = self.store.run(number).await.map_err(stored)?;
-        let plan = self.store.verify_plan(number).await.map_err(stored)?;
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
         let manifest = self.manifest(&run.job_name)?;
         let text = parsed.to_json();
         let judge = |known: &Known| {
             let about = About { run: &known.run, manifest: &manifest, plan: Some(&plan) };
             self.judge_vote(known, about, &plan, &statement)
         };
-        let mut voted = self.store.decide(number, Some(&text), judge).await.map_err(stored)??;
-        voted.run = self.store.run(number).await.map_err(stored)?;
+        let mut voted = self.store.decide(number, Some(&text), judge).await.map_err(problem::store)??;
+        voted.run = self.store.run(number).await.map_err(problem::store)?;
         Ok(voted)
     }
 

@@ -5,9 +5,8 @@ use mendwright_core::policy::{Action, Decision, Stage};
 use mendwright_core::run::State;
 use mendwright_store::{NewRun, RunNumber, RunRecord};
 
-use super::super::{Host, PlanRequest, time};
+use super::super::{Host, PlanRequest, problem, time};
 use super::facts::{About, Question};
-use super::stored;
 use crate::view::problem::Problem;
 
 /// One answer.
@@ -44,10 +43,10 @@ impl Host {
     /// # Errors
     /// There is no such run, or the registry cannot be read.
     pub async fn why(&self, number: RunNumber, by: &str) -> Result<Why, Problem> {
-        let run = self.store.run(number).await.map_err(stored)?;
+        let run = self.store.run(number).await.map_err(problem::store)?;
         let corrupt = |error: serde_json::Error| Problem::new(Code::StoreCorrupt, format!("a decision: {error}"));
         let mut answers = Vec::new();
-        for kept in self.store.decisions(number).await.map_err(stored)? {
+        for kept in self.store.decisions(number).await.map_err(problem::store)? {
             let facts: mendwright_core::policy::Facts = serde_json::from_str(&kept.decision.facts).map_err(corrupt)?;
             answers.push(Answer {
                 at_us: kept.at_us,
@@ -59,11 +58,11 @@ impl Host {
             });
         }
         if matches!(run.state, State::Planned | State::AwaitingApproval | State::Approved) {
-            let plan = self.store.load_plan(number).await.map_err(stored)?;
+            let plan = self.store.load_plan(number).await.map_err(problem::store)?;
             let manifest = self.manifest(&run.job_name)?;
             let around = self.store.surroundings(&run.tenant, &run.job_name, run.target.as_deref()).await;
-            let around = around.map_err(stored)?;
-            let votes = self.store.votes(number).await.map_err(stored)?;
+            let around = around.map_err(problem::store)?;
+            let votes = self.store.votes(number).await.map_err(problem::store)?;
             let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: None };
             let about = About { run: &run, manifest: &manifest, plan: Some(&plan) };
             let judged = self.judge(question, about, &votes, &around)?;
@@ -80,7 +79,7 @@ impl Host {
         let manifest = self.manifest(&request.job)?;
         let new: NewRun = self.new_run(&manifest, request, time::now_us())?;
         let run = thought_of(new);
-        let around = self.store.surroundings(&run.tenant, &run.job_name, None).await.map_err(stored)?;
+        let around = self.store.surroundings(&run.tenant, &run.job_name, None).await.map_err(problem::store)?;
         let mut answers = Vec::new();
         for (stage, action, by) in [
             (Stage::BeforePlanning, Action::Preview, by),
