@@ -23,29 +23,36 @@ impl Host {
         lease: Lease,
         work: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        // On the heap: what a whole repair holds is too much for the stack of the one who waits for it.
+        // On the heap: what a whole repair holds is too much for the stack of the one who waits for it. All
+        // three go on side by side: work that holds the store's one writing connection would never give it
+        // back to a renewal that is waited for alone.
         let mut work = Box::pin(work);
-        let mut watching = Box::pin(self.watch_switches());
-        let every = Duration::from_micros(RENEW_US.unsigned_abs());
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut work => break outcome,
-                never = &mut watching => match never {},
-                () = tokio::time::sleep(every) => {}
-            }
-            match self.store.renew(lease).await {
-                Ok(()) => {}
-                Err(error @ StoreError::Fenced { .. }) => {
-                    let next = format!("mendwright run show {}", lease.run.get());
-                    return Err(Problem::new(Code::FenceLost, error.to_string()).next(next, "where the run stands"));
-                }
-                // The lease may outlive a store that does not answer for a while.
-                Err(error) => tracing::warn!(run = lease.run.get(), %error, "a lease could not be renewed"),
-            }
+        let outcome = tokio::select! {
+            outcome = &mut work => outcome,
+            never = self.watch_switches() => match never {},
+            lost = self.keep(lease) => Err(lost),
         };
+        drop(work);
         if let Err(error) = self.store.release(lease).await {
             tracing::warn!(run = lease.run.get(), %error, "a run was not let go; its lease runs out");
         }
         outcome
+    }
+
+    /// Renews a lease until somebody else has it.
+    async fn keep(&self, lease: Lease) -> Problem {
+        let every = Duration::from_micros(RENEW_US.unsigned_abs());
+        loop {
+            tokio::time::sleep(every).await;
+            match self.store.renew(lease).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Fenced { .. }) => {
+                    let next = format!("mendwright run show {}", lease.run.get());
+                    return Problem::new(Code::FenceLost, error.to_string()).next(next, "where the run stands");
+                }
+                // The lease may outlive a store that does not answer for a while.
+                Err(error) => tracing::warn!(run = lease.run.get(), %error, "a lease could not be renewed"),
+            }
+        }
     }
 }
