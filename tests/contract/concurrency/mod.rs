@@ -6,6 +6,7 @@ mod cuts;
 mod deadlocks;
 mod ground;
 mod hosts;
+mod leases;
 mod p8_switches;
 mod races;
 mod shared;
