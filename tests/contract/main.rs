@@ -18,6 +18,7 @@ mod full_disk;
 mod hostile;
 mod masked;
 mod p10_audit;
+mod p10_bundle;
 mod p12_deterministic;
 mod p13_metered;
 mod p1_dry_run;

@@ -49,7 +49,7 @@ impl Shared {
     }
 }
 
-fn secret() -> SecretKey {
+pub(crate) fn secret() -> SecretKey {
     SecretKey::from_random([5; 32])
 }
 
@@ -237,13 +237,13 @@ async fn who_commits_late_is_not_passed_over() {
 }
 
 /// What the command line said.
-struct Said {
-    exit: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) exit: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn cli(world: &World, typed: &[&str]) -> Said {
+pub(crate) fn cli(world: &World, typed: &[&str]) -> Said {
     drop(world.config());
     let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
     command.arg(world.directory().join("mendwright.toml")).arg("cli").args(typed).env_remove("MENDWRIGHT_CONFIG");
@@ -253,7 +253,7 @@ fn cli(world: &World, typed: &[&str]) -> Said {
 }
 
 #[track_caller]
-fn done(said: &Said) -> &str {
+pub(crate) fn done(said: &Said) -> &str {
     assert_eq!(said.exit, 0, "{}{}", said.out, said.err);
     &said.out
 }
@@ -265,7 +265,7 @@ async fn tamper(world: &World, sql: &str) {
 }
 
 /// A world in which a run was applied, undone and done again, with a place for checkpoints.
-async fn repaired(engine: Engine) -> World {
+pub(crate) async fn repaired(engine: Engine) -> World {
     let mut world = World::chinook(engine).await;
     world.bindings.push_str("\n[audit]\nanchor = [\"file:elsewhere\"]\n");
     break_books(&world, engine).await;

@@ -181,6 +181,7 @@ codes! {
     AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
     Halted = "ERR_HALTED", Security, "A switch stops every apply, or the host could not see whether one was thrown.";
     AuditForked = "ERR_AUDIT_FORKED", Security, "The audit log does not go on from a checkpoint that was signed before.";
+    BundleInvalid = "ERR_BUNDLE_INVALID", Security, "The exported run is none, or not what its trust roots lead to.";
     // the running host
     HostRunning = "ERR_HOST_RUNNING", Ux, "A host runs already where this one would listen.";
     HostUnavailable = "ERR_HOST_UNAVAILABLE", Integration, "The running host did not answer.";

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::approval::{self, Expected, Nonce, NotCounted, Tally, Terms, Vote};
+use crate::approval::{self, CheckpointRef, Expected, Nonce, NotCounted, Statement, Tally, Terms, Vote};
 use crate::code::Code;
 use crate::dsse::Envelope;
 use crate::id::RunId;
@@ -20,6 +20,7 @@ use crate::merkle;
 use crate::note::VerifierKey;
 use crate::people::{Actor, Chain, RegistryError, Role};
 use crate::plan::Digest;
+use crate::tlog::tree::Head;
 use crate::tlog::{Checkpoint, CheckpointError, ProofError, tile, tree};
 
 /// What a proof's `format` says.
@@ -56,6 +57,14 @@ pub enum InvalidProof {
         /// Why not.
         reason: ProofError,
     },
+    /// The log is no continuation of one that somebody named when they signed.
+    #[error("the log of {size} entries that somebody signed about is not the beginning of this one: {reason}")]
+    Kept {
+        /// How many entries they knew.
+        size: u64,
+        /// Why not.
+        reason: ProofError,
+    },
     /// The registry is not the one that is trusted.
     #[error("{0}")]
     Registry(#[from] RegistryError),
@@ -69,6 +78,7 @@ impl InvalidProof {
             Self::TooLarge | Self::Json(_) | Self::Field(_) | Self::Checkpoint(_) | Self::Entry { .. } => {
                 Code::AuditTampered
             }
+            Self::Kept { .. } => Code::AuditForked,
             Self::Registry(error) => error.code(),
         }
     }
@@ -134,6 +144,25 @@ pub struct Decision {
     pub decided_at_us: i64,
 }
 
+/// A state of the log that somebody named when they signed, and its way to the checkpoint: that log is the
+/// beginning of this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// What they named.
+    pub earlier: CheckpointRef,
+    /// The hashes of the consistency proof, each in base64.
+    pub path: Vec<String>,
+}
+
+impl Kept {
+    /// An earlier state with its consistency proof.
+    #[must_use]
+    pub fn new(earlier: CheckpointRef, path: &[merkle::Hash]) -> Self {
+        Self { earlier, path: path.iter().map(|hash| STANDARD.encode(hash)).collect() }
+    }
+}
+
 /// The document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +178,9 @@ pub struct RunProof {
     /// The word of people, where the run needed any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// The states of the log that the statements name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
 }
 
 /// What a proof proves.
@@ -202,15 +234,32 @@ impl RunProof {
         for ProvenEntry { index, entry, path } in &self.entries {
             let bytes = STANDARD.decode(entry).ok().filter(|bytes| bytes.len() <= tile::ENTRY_BYTES_MAX);
             let bytes = bytes.ok_or(InvalidProof::Field("`entry` is not base64, or too long"))?;
-            let decode = |text: &String| STANDARD.decode(text).ok()?.try_into().ok();
-            let path: Option<Vec<merkle::Hash>> =
-                if path.len() > PATH_MAX { None } else { path.iter().map(decode).collect() };
-            let path = path.ok_or(InvalidProof::Field("`path` is not a list of hashes"))?;
+            let path = hashes(path, PATH_MAX)?;
             tree::verify_inclusion(&merkle::leaf(&bytes), *index, checkpoint.size, &checkpoint.root, &path)
                 .map_err(|reason| InvalidProof::Entry { index: *index, reason })?;
             entries.push((*index, bytes));
         }
+        for Kept { earlier, path } in &self.kept {
+            let (old, new) = (
+                Head { size: earlier.size, root: &earlier.root.0 },
+                Head { size: checkpoint.size, root: &checkpoint.root },
+            );
+            // A consistency proof walks down one side and up the other.
+            tree::verify_consistency(old, new, &hashes(path, 2 * PATH_MAX)?)
+                .map_err(|reason| InvalidProof::Kept { size: earlier.size, reason })?;
+        }
+        for named in self.named() {
+            if !self.kept.iter().any(|kept| kept.earlier == named) {
+                return Err(InvalidProof::Field("`kept` lacks a state of the log that a statement names"));
+            }
+        }
         Ok(Proven { checkpoint, entries })
+    }
+
+    /// The states of the log that the statements name.
+    fn named(&self) -> impl Iterator<Item = CheckpointRef> {
+        let statements = self.decision.iter().flat_map(|decision| &decision.statements);
+        statements.filter_map(|received| Statement::read(&received.envelope).ok()).map(|said| said.checkpoint)
     }
 
     /// Counts the word of people again, from the registry's trust root and the keys under which hosts
@@ -251,10 +300,17 @@ impl RunProof {
     }
 }
 
+/// Hashes in base64, at most `max`.
+fn hashes(texts: &[String], max: usize) -> Result<Vec<merkle::Hash>, InvalidProof> {
+    let decode = |text: &String| STANDARD.decode(text).ok()?.try_into().ok();
+    let hashes: Option<Vec<merkle::Hash>> = if texts.len() > max { None } else { texts.iter().map(decode).collect() };
+    hashes.ok_or(InvalidProof::Field("`path` is not a list of hashes"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::approval::{CheckpointRef, Statement, Verb};
+    use crate::approval::Verb;
     use crate::merkle::Hash;
     use crate::people::testing::{document, person, role, secret, signed};
     use crate::tlog::Nodes;
@@ -282,7 +338,7 @@ mod tests {
         document(vec![person("ana", &[1], &[admin]), person("bo", &[2], &[approver])], 1)
     }
 
-    fn decision(run: RunId) -> Decision {
+    fn decision(run: RunId, known: CheckpointRef) -> Decision {
         let statement = Statement {
             verb: Verb::Approve,
             plan: Digest([1; 32]),
@@ -294,7 +350,7 @@ mod tests {
             role: Role::Approver,
             key: secret(2).id(),
             expires_at_us: NOW + 1,
-            checkpoint: CheckpointRef { size: 7, root: Digest([7; 32]) },
+            checkpoint: known,
             session: None,
             reason: None,
         };
@@ -324,12 +380,15 @@ mod tests {
             ProvenEntry::new(index, &entries[usize::try_from(index).unwrap()], &path)
         };
         let run = RunId::from_time(1, [0; 10]);
+        let known = CheckpointRef { size: 7, root: Digest(merkle::Tree::of_hashes(&leaves.0[..7]).root()) };
+        let Ok(path) = tree::consistency(&leaves, 7, 11);
         RunProof {
             format: FORMAT.into(),
             run: run.to_string(),
             checkpoint: checkpoint.sign(&secret(LOG)).unwrap().to_string(),
             entries: [2, 5, 10].map(prove).into(),
-            decision: Some(decision(run)),
+            decision: Some(decision(run, known.clone())),
+            kept: vec![Kept::new(known, &path)],
         }
     }
 
@@ -372,6 +431,8 @@ mod tests {
         check(&|p| p.entries[0].path.clear(), "length");
         check(&|p| p.entries[0].path[0].insert(0, '!'), "not a list of hashes");
         check(&|p| p.entries.swap(0, 1), "in the log's order");
+        check(&|p| p.kept[0].path.truncate(1), "is not the beginning of this one");
+        check(&|p| p.kept.clear(), "lacks a state of the log");
         check(&|p| p.checkpoint = p.checkpoint.replace("\n11\n", "\n12\n"), "not over this text");
         check(&|p| p.run = RunId::from_time(2, [0; 10]).to_string(), "it is about another run");
         let decided = |change: fn(&mut Decision)| move |p: &mut RunProof| p.decision.iter_mut().for_each(change);

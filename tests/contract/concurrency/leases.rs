@@ -23,7 +23,8 @@ async fn a_renewal_that_comes_up_while_the_work_waits_for_the_control_store_stop
     attack(&host, "Germany", json!({"attack": "random"})).await;
     let control = world.directory().join("control.db");
     let lock = async {
-        until("the second run is there", async || host.store().list(&RunFilter::default()).await.unwrap().len() == 2).await;
+        until("the second run is there", async || host.store().list(&RunFilter::default()).await.unwrap().len() == 2)
+            .await;
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&control);
         let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
         sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
-    audit, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run, serve,
-    status, stop, switch,
+    audit, bundle, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run,
+    serve, status, stop, switch,
 };
 
 /// Repairs production data with code that you can trust before it runs.
@@ -115,6 +115,9 @@ pub enum Command {
     /// What happened: read it, verify it, prove it, hand it out.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// An exported run: check it where nothing of Mendwright runs.
+    #[command(subcommand)]
+    Bundle(bundle::Verb),
     /// What an error code means and what to do; offline.
     Explain(explain::Args),
     /// A completion script for your shell.

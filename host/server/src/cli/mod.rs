@@ -10,6 +10,7 @@
 
 pub mod args;
 mod audit;
+mod bundle;
 mod completions;
 mod config;
 mod context;
@@ -93,6 +94,7 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),
         Command::Patch(args) => runtime::block_on(context, patch::run(context, args)),
         Command::Audit(verb) => audit::dispatch(context, verb),
+        Command::Bundle(verb) => bundle::dispatch(context, &verb),
         Command::Serve(args) => serve::run(context, &args),
         Command::Status(args) => runtime::block_on(context, status::run(context, args)),
         Command::Doctor(args) => runtime::block_on(context, doctor::run(context, args)),

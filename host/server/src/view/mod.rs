@@ -12,6 +12,7 @@ mod number;
 mod pages;
 
 pub mod audit;
+pub mod bundle;
 pub mod difference;
 pub mod doctor;
 pub mod drift;

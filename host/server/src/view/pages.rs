@@ -122,6 +122,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_AUDIT_TAMPERED",
     "ERR_HALTED",
     "ERR_AUDIT_FORKED",
+    "ERR_BUNDLE_INVALID",
     "ERR_HOST_RUNNING",
     "ERR_HOST_UNAVAILABLE",
     "ERR_HOST_STOPPING",

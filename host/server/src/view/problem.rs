@@ -156,6 +156,7 @@ impl Exit {
             | C::PolicyInvalid
             | C::BreakGlass
             | C::AuditForked
+            | C::BundleInvalid
             | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown

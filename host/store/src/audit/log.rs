@@ -149,6 +149,22 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The way from the log's first `size` entries to `checkpoint`: that they are its beginning.
+    ///
+    /// # Errors
+    /// [`Error::AuditTampered`] where the log has not what the proof takes.
+    pub async fn prove_kept(&self, size: u64, checkpoint: &Checkpoint) -> Result<Vec<Hash>> {
+        let failed = self.failed("proving that the audit log was kept");
+        let mut reader = self.reader().await?;
+        let mut tx = reader.begin_read().await.map_err(failed)?;
+        let needed = tile::needed_for_consistency(size, checkpoint.size);
+        let tiles = tiles(tx.conn(), checkpoint.size, &needed, failed).await?;
+        tree::consistency(&tiles, size, checkpoint.size)
+            .map_err(|error| Error::AuditTampered { what: error.to_string() })
+    }
+}
+
 /// A place as its column holds it.
 pub(super) fn column(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)

@@ -52,7 +52,7 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
 }
 
 /// The key of a log as it is typed.
-fn vkey(text: &str) -> Result<VerifierKey, String> {
+pub(super) fn vkey(text: &str) -> Result<VerifierKey, String> {
     text.parse().map_err(|error: mendwright_core::note::VerifierError| error.to_string())
 }
 

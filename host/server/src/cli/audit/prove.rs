@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 
 use mendwright_core::code::Code;
-use mendwright_core::proof::{FORMAT, RunProof};
-use mendwright_core::tlog::Checkpoint;
 
 use crate::cli::context::Context;
 use crate::cli::{Done, problem};
-use crate::engine::time::now_us;
 use crate::view::Next;
 use crate::view::problem::{Exit, Problem};
 
@@ -26,26 +23,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
     let config = context.config()?;
     let opened = context.audit(&config).await?;
     let run = context.find(&opened.store, &args.run).await?;
-    let log = opened.log();
-    log.catch_up().await?;
-    let signed = log.sign().await?;
-    let nothing = || Problem::new(Code::RunState, format!("the audit log has nothing about #{}", run.number.get()));
-    let signed = signed.ok_or_else(nothing)?;
-    log.anchor(&signed, now_us()).await?;
-    let checkpoint = Checkpoint::open(&signed.note, &opened.key.verifier()?)
-        .map_err(|error| Problem::new(error.code(), error.to_string()))?;
-    let entries = opened.store.prove_run(run.number, &checkpoint).await.map_err(problem::store)?;
-    if entries.is_empty() {
-        return Err(nothing());
-    }
-    let n = entries.len();
-    let proof = RunProof {
-        format: FORMAT.to_owned(),
-        run: run.id.to_string(),
-        checkpoint: signed.note,
-        entries,
-        decision: None,
-    };
+    let proof = opened.prove(&run).await?;
+    let n = proof.entries.len();
     let json = serde_json::to_string(&proof).map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let Some(path) = &args.output else {
         context.out.result(&format!("{json}\n"));

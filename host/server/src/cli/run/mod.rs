@@ -3,6 +3,7 @@
 pub(super) mod apply;
 mod cancel;
 mod compensate;
+mod export;
 mod history;
 mod list;
 mod loaded;
@@ -49,6 +50,8 @@ pub enum Verb {
     Watch(watch::Args),
     /// What the job logged.
     Logs(logs::Args),
+    /// Write a run into one file that anybody can check offline.
+    Export(export::Args),
     /// Call a run off that is not being applied.
     Cancel(cancel::Args),
 }
@@ -66,6 +69,7 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::List(args) => block_on(context, list::run(context, args)),
         Verb::Watch(args) => block_on(context, watch::run(context, args)),
         Verb::Logs(args) => block_on(context, logs::run(context, args)),
+        Verb::Export(args) => block_on(context, export::run(context, args)),
         Verb::Cancel(args) => block_on(context, cancel::run(context, args)),
     }
 }

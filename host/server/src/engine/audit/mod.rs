@@ -1,10 +1,12 @@
 //! The audit log as the host keeps it: entries get their places, size and root are signed, and what is
-//! signed goes where no host can rewrite it. `anchor`: those places; `export`: the log as files.
+//! signed goes where no host can rewrite it. `anchor`: those places; `export`: the log as files;
+//! `prove`: what it has about one run.
 //!
 //! **Invariant**: nothing is signed or sent that does not go on from what was signed and sent before.
 
 mod anchor;
 mod export;
+mod prove;
 
 use mendwright_core::key::SecretKey;
 use mendwright_core::note::{Note, VerifierKey};

@@ -4,12 +4,13 @@ use mendwright_core::approval::{CheckpointRef, NotCounted, Statement, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::SecretKey;
+use mendwright_core::merkle::Tree;
 use mendwright_core::people::{Actor, Role};
 use mendwright_core::plan::header::Digest;
 use mendwright_core::policy::{Action, Stage};
 use mendwright_core::run::{Event, State};
+use mendwright_core::tlog::Checkpoint;
 use mendwright_store::{Fact, Known, RunNumber, RunRecord, Step, StoredPlan, Verdict};
-use sha2::{Digest as _, Sha256};
 
 use super::super::{Host, problem, time};
 use super::ask;
@@ -71,7 +72,7 @@ impl Host {
             role: Role::Approver,
             key: id,
             expires_at_us: now_us.saturating_add(ballot.lasts_us).min(last),
-            checkpoint: CheckpointRef { size: 0, root: Digest(Sha256::digest(b"").into()) },
+            checkpoint: self.latest_checkpoint().await?,
             session: None,
             reason: ballot.reason.clone(),
         };
@@ -79,6 +80,17 @@ impl Host {
             statement.envelope().map_err(|error| Problem::new(Code::ApprovalInvalid, error.to_string()))?;
         envelope.sign(key);
         Ok(envelope)
+    }
+
+    /// The audit log as it was last signed.
+    async fn latest_checkpoint(&self) -> Result<CheckpointRef, Problem> {
+        let status = self.store.audit_status().await.map_err(problem::store)?;
+        let Some(stored) = status.checkpoint else {
+            return Ok(CheckpointRef { size: 0, root: Digest(Tree::default().root()) });
+        };
+        let checkpoint = Checkpoint::open(&stored.note, &self.log_key.verifier()?)
+            .map_err(|error| Problem::new(error.code(), error.to_string()))?;
+        Ok(CheckpointRef { size: checkpoint.size, root: Digest(checkpoint.root) })
     }
 
     /// Lets somebody have their word about the plan of a run: it is verified, asked of policy, kept, and the

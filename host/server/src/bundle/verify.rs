@@ -1,0 +1,232 @@
+//! Whether an exported run is what it says, from two things that come from elsewhere.
+
+use std::path::Path;
+
+use mendwright_catalog::manifest::Manifest;
+use mendwright_core::level::Level;
+use mendwright_core::merkle::Tree;
+use mendwright_core::note::VerifierKey;
+use mendwright_core::plan::{BoundChange, Digest};
+use mendwright_store::Entry;
+
+use super::{Bundle, JobFiles};
+
+/// What a bundle is verified with.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// The key of the audit log.
+    pub log: VerifierKey,
+    /// The digest of the first registry of people.
+    pub people: Option<Digest>,
+}
+
+/// What came of one thing that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// There is nothing to look at.
+    Absent,
+    /// It does not hold.
+    Fails,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// What.
+    pub what: &'static str,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// In words.
+    pub detail: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// The run's id.
+    pub run: String,
+    /// The digest of the plan, computed from what is in the file.
+    pub plan: Digest,
+    /// Each thing that was looked at, in order.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Whether nothing fails.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(|check| check.verdict != Verdict::Fails)
+    }
+}
+
+/// `Ok(None)` where there is nothing to look at.
+type Found = Result<Option<String>, String>;
+
+/// Looks at everything; one thing that fails keeps nothing else from being looked at.
+#[must_use]
+pub fn verify(bundle: &Bundle, roots: &Roots) -> Report {
+    let plan = bundle.header.digest();
+    let logged = logged(bundle, roots);
+    let (in_log, entries) = match logged {
+        Ok((detail, entries)) => (Ok(Some(detail)), entries),
+        Err(why) => (Err(why), Vec::new()),
+    };
+    let checks = [
+        ("plan", changes(bundle), "no changes"),
+        ("component", component(bundle), "not in the file: the job was another one when the run was exported"),
+        ("manifest", manifest(bundle), "not in the file: the job was another one when the run was exported"),
+        ("catalog", Ok(None), "the job came from a directory: nobody signed it"),
+        ("audit log", in_log, ""),
+        ("approvals", approvals(bundle, roots, plan, &entries), "the plan needs nobody's word"),
+        ("applied", applied(bundle, plan, &entries), "the log has no apply of it"),
+    ];
+    let checks = checks
+        .into_iter()
+        .map(|(what, found, nothing)| match found {
+            Ok(Some(detail)) => Check { what, verdict: Verdict::Holds, detail },
+            Ok(None) => Check { what, verdict: Verdict::Absent, detail: nothing.to_owned() },
+            Err(detail) => Check { what, verdict: Verdict::Fails, detail },
+        })
+        .collect();
+    Report { run: bundle.proof.run.clone(), plan, checks }
+}
+
+/// The changes are those of the header, in order, each as it is written.
+fn changes(bundle: &Bundle) -> Found {
+    let mut tree = Tree::default();
+    let mut previous: Option<BoundChange> = None;
+    for (number, leaf) in bundle.changes.iter().enumerate() {
+        let change = BoundChange::from_leaf(leaf, String::new()).filter(|change| change.leaf() == *leaf);
+        let change = change.ok_or_else(|| format!("change {} is not in its form", number + 1))?;
+        if previous.as_ref().is_some_and(|previous| previous.order(&change).is_ge()) {
+            return Err(format!("change {} is not in the plan's order", number + 1));
+        }
+        tree.push(leaf.as_bytes());
+        previous = Some(change);
+    }
+    if bundle.header.changes_count != tree.size().to_string() {
+        return Err(format!("there are {} changes, and the plan has {}", tree.size(), bundle.header.changes_count));
+    }
+    if bundle.header.changes_root != Digest(tree.root()) {
+        return Err("the changes are not those of the plan: the root over them differs".to_owned());
+    }
+    Ok(Some(format!("{} changes, {}", tree.size(), bundle.header.digest())))
+}
+
+fn component(bundle: &Bundle) -> Found {
+    let Some(job) = &bundle.job else { return Ok(None) };
+    let wasm = job.wasm().ok_or("the component is not base64")?;
+    let digest = Digest::of(&wasm);
+    if digest != bundle.header.job.component {
+        return Err(format!("the plan was computed by {}, and this is {digest}", bundle.header.job.component));
+    }
+    Ok(Some(format!("{} bytes, {digest}", wasm.len())))
+}
+
+fn manifest(bundle: &Bundle) -> Found {
+    let Some(JobFiles { manifest, params_schema, .. }) = &bundle.job else { return Ok(None) };
+    let wanted = &bundle.header.job;
+    let read = Manifest::parse(Path::new(""), manifest, params_schema.as_deref());
+    let read = read.map_err(|_| "job.toml is none that this version can read".to_owned())?;
+    if read.digest() != wanted.manifest {
+        return Err(format!("the plan was made under {}, and this is {}", wanted.manifest, read.digest()));
+    }
+    Ok(Some(format!("{} {}", read.name, read.version)))
+}
+
+/// The log holds the entries, and they are about this run.
+fn logged(bundle: &Bundle, roots: &Roots) -> Result<(String, Vec<Entry>), String> {
+    let proven = bundle.proof.verify(&roots.log).map_err(|error| error.to_string())?;
+    let mut entries = Vec::with_capacity(proven.entries.len());
+    for (index, bytes) in &proven.entries {
+        entries.push(Entry::parse(bytes).map_err(|why| format!("entry {index}: {why}"))?);
+    }
+    let id = &bundle.proof.run;
+    let begun = entries.iter().find(|entry| entry.kind == "run.begun" && entry.body.get("id") == Some(id));
+    let begun = begun.ok_or_else(|| format!("no entry says that {id} began"))?;
+    if entries.iter().any(|entry| entry.run != begun.run) {
+        return Err(format!("an entry is not about {id}"));
+    }
+    if begun.tenant.as_ref() != Some(&bundle.header.tenant) {
+        return Err("the run is another tenant's".to_owned());
+    }
+    let (job, said) = (&bundle.header.job, &begun.body);
+    if said.get("job") != Some(&job.name) || said.get("version") != Some(&job.version) {
+        return Err("the run is another job's".to_owned());
+    }
+    let of = proven.checkpoint.size;
+    Ok((format!("{} of the {of} entries that {} signed", entries.len(), proven.checkpoint.origin), entries))
+}
+
+/// Enough people, and the right ones, said yes to this very plan.
+fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) -> Found {
+    let outcome = &bundle.header.outcome;
+    let needed = match outcome.level {
+        Level::Assisted => outcome.approvals_needed.max(1),
+        Level::Auto | Level::Governed => outcome.approvals_needed,
+    };
+    let Some(decision) = &bundle.proof.decision else {
+        return if needed == 0 { Ok(None) } else { Err(format!("{needed} had to approve, and nobody's word is here")) };
+    };
+    let root = roots.people.ok_or("the root of the people's registry was not given")?;
+    let targets = bundle.header.targets.iter().map(|target| target.identity.clone()).collect();
+    let begun = entries.iter().find(|entry| entry.kind == "run.begun");
+    let by = begun.map(|entry| entry.actor.strip_prefix("person:").unwrap_or(&entry.actor));
+    let same = decision.plan == plan
+        && decision.tenant == bundle.header.tenant
+        && decision.targets == targets
+        && decision.level == outcome.level
+        && by.is_some_and(|by| by == decision.requester.to_string())
+        && decision.needed >= needed;
+    if !same {
+        return Err("what people decided about is not this plan".to_owned());
+    }
+    // The hosts' own keys sign sessions of the console: none is trusted here.
+    let recount = bundle.proof.recount(&root, &[]).map_err(|error| error.to_string())?;
+    let Some(recount) = recount else { return Ok(None) };
+    let people: Vec<String> = recount.tally.approved_by.iter().map(ToString::to_string).collect();
+    let was_applied = entries.iter().any(|entry| entry.kind == "target.flushed");
+    if was_applied && !allowed_at(entries, decision.decided_at_us) {
+        return Err("the log has no decision of the time at which the approvals were counted".to_owned());
+    }
+    match recount.tally.enough {
+        true => Ok(Some(format!("{} of {needed}: {}", people.len(), people.join(", ")))),
+        false if was_applied => Err(format!("{} of {needed}: too few for what was applied", people.len())),
+        false => Ok(Some(format!("{} of {needed}: it may not be applied yet", people.len()))),
+    }
+}
+
+/// Whether the log says that the apply was allowed at that time.
+fn allowed_at(entries: &[Entry], at_us: i64) -> bool {
+    let says = |entry: &Entry, what: &str, word: &str| entry.body.get(what).is_some_and(|said| said == word);
+    entries.iter().any(|entry| {
+        entry.kind == "policy.decided"
+            && entry.at_us == at_us
+            && says(entry, "stage", "at_apply")
+            && says(entry, "effect", "allow")
+    })
+}
+
+/// What the target took is the plan, whole.
+fn applied(bundle: &Bundle, plan: Digest, entries: &[Entry]) -> Found {
+    let Some(flushed) = entries.iter().find(|entry| entry.kind == "target.flushed") else { return Ok(None) };
+    let header = &bundle.header;
+    let wanted = [
+        ("plan", plan.to_string()),
+        ("changes_root", header.changes_root.to_string()),
+        ("changes_count", header.changes_count.clone()),
+    ];
+    if let Some((what, _)) = wanted.iter().find(|(what, text)| flushed.body.get(*what) != Some(text)) {
+        return Err(format!("the log says of another {what} that it was applied"));
+    }
+    let undone = entries.iter().filter(|entry| entry.kind == "target.rolled_back").count();
+    let then = match undone {
+        0 => String::new(),
+        1 => ", and undone since".to_owned(),
+        n => format!(", and undone or redone {n} times since"),
+    };
+    Ok(Some(format!("{} changes{then}", header.changes_count)))
+}
