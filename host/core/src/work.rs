@@ -46,10 +46,10 @@ pub fn pause_us(tries: u64) -> i64 {
     PAUSE_US.saturating_mul(PAUSE_GROWTH.saturating_pow(tries))
 }
 
-/// When a task that was tried so often is due again; `None` where it is given up.
+/// The pause before a task that was tried so often is tried again; `None` where it is given up.
 #[must_use]
-pub fn due_again(tries: u64, now_us: i64) -> Option<i64> {
-    (tries < TRIES_MAX).then(|| now_us.saturating_add(pause_us(tries)))
+pub fn again_in_us(tries: u64) -> Option<i64> {
+    (tries < TRIES_MAX).then(|| pause_us(tries))
 }
 
 /// The pause of a run that is in flight: what a process left half done is never given up.
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let pauses: Vec<_> = (0..7).map(|tries| due_again(tries, 0).map(|at| at / 1_000_000)).collect();
+        let pauses: Vec<_> = (0..7).map(|tries| again_in_us(tries).map(|us| us / 1_000_000)).collect();
         assert_eq!(pauses, [Some(1), Some(4), Some(16), Some(64), Some(256), None, None]);
         assert_eq!([4, 5, 900].map(recovery_pause_us), [256_000_000; 3]);
     }

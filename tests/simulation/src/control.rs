@@ -108,21 +108,19 @@ pub struct Step {
     pub expected: State,
     /// What happened.
     pub event: Event,
-    /// By the caller's clock.
-    pub now_us: i64,
     /// The caller's attempt.
     pub attempt: Option<u64>,
     /// Why.
     pub outcome: Option<Code>,
-    /// Again, not before this time.
-    pub again_at_us: Option<i64>,
+    /// Again, not before so much time has passed.
+    pub again_in_us: Option<i64>,
 }
 
 impl Step {
     /// A step and nothing more.
     #[must_use]
-    pub const fn new(expected: State, event: Event, now_us: i64) -> Self {
-        Self { expected, event, now_us, attempt: None, outcome: None, again_at_us: None }
+    pub const fn new(expected: State, event: Event) -> Self {
+        Self { expected, event, attempt: None, outcome: None, again_in_us: None }
     }
 
     /// In this attempt only.
@@ -289,7 +287,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Fail::Illegal`], [`Fail::Fenced`], [`Fail::Overtaken`], [`Fail::Unknown`].
-    pub fn step(&mut self, run: u64, step: Step) -> Result<State, Fail> {
+    pub fn step(&mut self, run: u64, step: Step, now_us: i64) -> Result<State, Fail> {
         let to = step.expected.apply(step.event).map_err(|_illegal| Fail::Illegal)?;
         let row = self.row(run)?;
         if row.state != step.expected {
@@ -303,12 +301,12 @@ impl Control {
         row.outcome = step.outcome;
         row.was_applied |= step.event == Event::FlushCommitted;
         row.generation += u64::from(matches!(step.event, Event::RollbackCommitted | Event::RedoCommitted));
-        if task.is_none() && step.again_at_us.is_none() {
+        if task.is_none() && step.again_in_us.is_none() {
             (row.task, row.confirm, row.due_us, row.tries) = (None, None, None, 0);
         } else {
             row.task = task.or(row.task);
-            row.due_us = step.again_at_us.or(row.due_us).or(Some(step.now_us));
-            row.tries += u64::from(step.again_at_us.is_some());
+            row.due_us = step.again_in_us.map(|after_us| now_us + after_us).or(row.due_us).or(Some(now_us));
+            row.tries += u64::from(step.again_in_us.is_some());
         }
         if task.is_none() {
             row.lease = None;
@@ -327,7 +325,7 @@ impl Control {
         let event = if plan.changes.is_empty() { Event::NoChangesFound } else { Event::ChangesFound };
         let row = self.row(run)?;
         (row.plan, row.expires_us) = (Some(plan), expires_us);
-        self.step(run, Step::new(State::Planning, event, now_us))
+        self.step(run, Step::new(State::Planning, event), now_us)
     }
 
     /// A person approves or takes it back, and what follows.
@@ -346,8 +344,8 @@ impl Control {
             State::Approved if !row.has_enough() => Event::ApprovalsLost,
             _ => return Ok(()),
         };
-        let step = Step::new(row.state, event, now_us);
-        self.step(run, step).map(drop)
+        let step = Step::new(row.state, event);
+        self.step(run, step, now_us).map(drop)
     }
 
     /// Commits *applying*, where votes and switches say yes in that very transaction.
@@ -362,14 +360,14 @@ impl Control {
             let row = self.row(run)?;
             row.state = if row.state == State::AwaitingApproval { State::Approved } else { row.state };
             let state = row.state;
-            return self.step(run, Step::new(state, Event::ApplyStarted, now_us).attempt(attempt)).map(drop);
+            return self.step(run, Step::new(state, Event::ApplyStarted).attempt(attempt), now_us).map(drop);
         }
         if enough && !halted {
-            return self.step(run, Step::new(state, Event::ApplyStarted, now_us).attempt(attempt)).map(drop);
+            return self.step(run, Step::new(state, Event::ApplyStarted).attempt(attempt), now_us).map(drop);
         }
         match state {
-            State::Approved if !enough => drop(self.step(run, Step::new(state, Event::ApprovalsLost, now_us))?),
-            State::Planned if !enough => drop(self.step(run, Step::new(state, Event::ApprovalsAsked, now_us))?),
+            State::Approved if !enough => drop(self.step(run, Step::new(state, Event::ApprovalsLost), now_us)?),
+            State::Planned if !enough => drop(self.step(run, Step::new(state, Event::ApprovalsAsked), now_us)?),
             _ => {}
         }
         Err(Fail::Denied)

@@ -25,11 +25,12 @@ pub mod world;
 pub enum Mutation {
     /// A host begins to apply without asking whether it may.
     AsksNobody,
-    /// Rows are written in one transaction, their journal in the next.
+    /// Rows are committed before their journal is written.
     JournalsAfterwards,
     /// A flush does not look at the highest attempt, and a takeover ends nobody.
     IgnoresTheFence,
-    /// A digest may be used again, and rows need not be as they were.
+    /// Without an answer to COMMIT the flush is made again; a digest may be used again, and rows need not be as
+    /// they were.
     AppliesAgain,
     /// A lease never runs out.
     LeasesAreForEver,

@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 
 use crate::Mutation;
 use crate::choices::{Choices, shortest};
-use crate::control::RENEW_US;
+use crate::control::{LEASE_US, RENEW_US};
 use crate::host::Host;
 use crate::monitor::{Property, Violation};
 use crate::world::{PLAN_US, World};
@@ -105,46 +105,49 @@ impl Schedule {
     /// One thing happens.
     fn step(&mut self) {
         let mut world = self.world.borrow_mut();
-        world.now_us += 1_000 + i64::from(world.choices.below(4)) * 1_000;
+        let by_us = 1_000 + i64::from(world.choices.below(4)) * 1_000;
+        world.now_us += by_us;
         let n_hosts = u32::try_from(self.works.len()).unwrap_or(1);
         match world.choices.below(100) {
-            0..=66 => {
-                let host = world.choices.below(n_hosts);
+            0..=55 => {
+                let (host, times) = (world.choices.below(n_hosts), 1 + world.choices.below(6));
                 drop(world);
-                self.poll(host);
+                (0..times).for_each(|_| self.poll(host));
             }
-            67..=74 => world.deliver(),
-            75..=83 => world.person_acts(),
-            84..=87 => world.application_writes(),
-            88..=91 => {
+            56..=64 => world.deliver(),
+            65..=76 => world.person_acts(),
+            77..=82 => world.application_writes(),
+            83..=87 => {
                 let pauses = [50_000, 400_000, 2_000_000, 6_000_000, 20_000_000];
                 let by_us = world.choices.pick(&pauses).unwrap_or(0);
                 world.now_us += by_us;
                 world.say(|| format!("{} ms pass", by_us / 1_000));
             }
-            92 | 93 => {
+            88..=90 => {
                 let host = world.choices.below(n_hosts);
                 drop(world);
                 self.kill(host);
             }
-            94 | 95 => {
+            91..=93 => {
                 let host = usize::try_from(world.choices.below(n_hosts)).unwrap_or(0);
                 if let Some(state) = world.hosts.get_mut(host) {
                     state.stopped = true;
                 }
+                let by_us = world.choices.pick(&[0, LEASE_US + 1]).unwrap_or(0);
+                world.now_us += by_us;
                 world.say(|| format!("host {host} stands still"));
             }
-            96 => {
+            94 => {
                 world.control_is_up = !world.control_is_up;
                 let is_up = world.control_is_up;
                 world.say(|| format!("the control store answers: {is_up}"));
             }
-            97 => {
+            95 => {
                 world.target_is_up = !world.target_is_up;
                 let is_up = world.target_is_up;
                 world.say(|| format!("the target answers: {is_up}"));
             }
-            98 => {
+            96 => {
                 let host = usize::try_from(world.choices.below(n_hosts)).unwrap_or(0);
                 let by_us = world.choices.pick(&[0, 3_600_000_000, -3_600_000_000]).unwrap_or(0);
                 if let Some(state) = world.hosts.get_mut(host) {
@@ -152,11 +155,9 @@ impl Schedule {
                 }
                 world.say(|| format!("the clock of host {host} is wrong by {} s", by_us / 1_000_000));
             }
-            _ => {
-                if world.choices.one_in(3) {
-                    world.restore_backup();
-                }
-            }
+            97 => world.restore_backup(),
+            _ if world.control_is_up => world.switch(),
+            _ => {}
         }
     }
 

@@ -185,7 +185,7 @@ impl World {
                 self.say(|| format!("somebody asks to undo #{}: {asked:?}", row.run));
             }
             9 if row.state.apply(Event::PersonCancelled).is_ok() => {
-                let _ = self.control.step(row.run, Step::new(row.state, Event::PersonCancelled, now_us));
+                let _ = self.control.step(row.run, Step::new(row.state, Event::PersonCancelled), now_us);
                 self.say(|| format!("somebody cancels #{}", row.run));
             }
             10 | 11 => self.switch(),

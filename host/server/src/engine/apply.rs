@@ -7,7 +7,7 @@ use mendwright_core::compare::{Comparing, Comparison};
 use mendwright_core::level::Level;
 use mendwright_core::plan::header::{Digest, Header};
 use mendwright_core::run::{Event, State};
-use mendwright_core::work::{self, FlushEnd, due_again, may_work_later};
+use mendwright_core::work::{self, FlushEnd, again_in_us, may_work_later};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::batched::Prefix;
 use mendwright_gateway::repair;
@@ -129,9 +129,9 @@ impl Host {
         if patience == Patience::Again
             && may_work_later(problem.code)
             && matches!(event, Event::ApplyAbandoned | Event::ApprovedApplyAbandoned)
-            && let Some(at_us) = due_again(tries, now_us)
+            && let Some(after_us) = again_in_us(tries)
         {
-            step = step.again_at(at_us);
+            step = step.again_in(after_us);
         }
         self.store.step(run.number, step).await.map_err(problem::store)?;
         if event == Event::ApplyBroken {

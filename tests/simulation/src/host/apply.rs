@@ -35,11 +35,11 @@ impl Host {
     pub(super) async fn apply_held(&self, claimed: &Row) -> Done<()> {
         let row = self.row(claimed.run).await?;
         self.may_apply(&row).await?;
-        let (run, attempt, now_us) = (row.run, row.attempt, self.now_us());
+        let (run, attempt) = (row.run, row.attempt);
         let nobody = self.is(Mutation::AsksNobody);
         let begin = move |world: &mut crate::world::World| {
             let before = world.control.run(run)?.clone();
-            world.control.begin_apply(run, attempt, nobody, now_us)?;
+            world.control.begin_apply(run, attempt, nobody, world.now_us)?;
             watch_begin(world, &before);
             Ok(())
         };
@@ -60,7 +60,7 @@ impl Host {
         }
         let now_us = self.now_us();
         if row.expires_us < now_us {
-            self.step(row.run, Step::new(row.state, Event::PlanExpired, now_us).attempt(row.attempt)).await?;
+            self.step(row.run, Step::new(row.state, Event::PlanExpired).attempt(row.attempt)).await?;
             return Err(Fail::Denied);
         }
         if row.plan.as_ref().map(|plan| plan.digest) == row.confirm { Ok(()) } else { Err(Fail::Denied) }
@@ -118,13 +118,12 @@ impl Host {
             Err(ended) => ended,
         };
         let Some(event) = event else { return Ok(()) };
-        let now_us = self.now_us();
-        let mut step = Step::new(State::Applying, event, now_us).attempt(row.attempt);
+        let mut step = Step::new(State::Applying, event).attempt(row.attempt);
         step.outcome = code;
         if code.is_some_and(work::may_work_later)
             && matches!(event, Event::ApplyAbandoned | Event::ApprovedApplyAbandoned)
         {
-            step.again_at_us = work::due_again(row.tries, now_us);
+            step.again_in_us = work::again_in_us(row.tries);
         }
         self.step(row.run, step).await?;
         if event == Event::ApplyBroken {
@@ -151,7 +150,7 @@ impl Host {
     }
 
     pub(super) async fn committed_step(&self, row: &Row) -> Done<()> {
-        let step = Step::new(State::Applying, Event::FlushCommitted, self.now_us()).attempt(row.attempt);
+        let step = Step::new(State::Applying, Event::FlushCommitted).attempt(row.attempt);
         self.step(row.run, step).await.map(drop)
     }
 
@@ -162,7 +161,7 @@ impl Host {
             let journal = world.target.journal_of(run, 0)?;
             Ok(journal.iter().all(|write| world.target.kept.rows.get(&write.key) == Some(&write.after)))
         };
-        let step = |event| Step::new(State::Verifying, event, self.now_us()).attempt(row.attempt);
+        let step = |event| Step::new(State::Verifying, event).attempt(row.attempt);
         let holds = match self.target("reads back", read).await {
             Ok(holds) => holds,
             Err(_) if self.is(Mutation::TrustsItself) => true,

@@ -44,7 +44,9 @@ impl Host {
         let answer = {
             let mut world = self.world.borrow_mut();
             let answer = if !world.control_is_up || world.breaks(80) { Err(Fail::Lost) } else { op(&mut world) };
-            world.say(|| format!("host {}: {what}: {}", self.me, told(&answer)));
+            if !matches!(answer, Err(Fail::Unknown)) {
+                world.say(|| format!("host {}: {what}: {}", self.me, told(&answer)));
+            }
             if answer.is_ok() && world.breaks(60) {
                 world.say(|| format!("host {}: that answer is lost", self.me));
                 Err(Fail::Lost)
@@ -62,7 +64,7 @@ impl Host {
         let answer = {
             let mut world = self.world.borrow_mut();
             let answer =
-                if !world.target_is_up || world.breaks(80) { Err(FlushEnd::Unavailable) } else { op(&mut world) };
+                if !world.target_is_up || world.breaks(40) { Err(FlushEnd::Unavailable) } else { op(&mut world) };
             let told = answer.as_ref().err().map_or_else(|| "done".to_owned(), |end| format!("{end:?}"));
             world.say(|| format!("host {} asks the target: {what}: {told}", self.me));
             answer
@@ -86,20 +88,22 @@ impl Host {
         loop {
             self.expire_overdue().await;
             let me = self.me;
-            let claimed = self.control("claims", move |world| {
-                let claimed = world.control.claim_due(me, world.now_us);
-                let now_us = world.now_us;
-                if let (Some((_, lease)), Some(host)) = (&claimed, world.hosts.get_mut(me)) {
-                    (host.lease, host.renewed_us) = (Some(*lease), now_us);
-                }
-                Ok(claimed)
-            });
-            let Ok(Some((row, lease))) = claimed.await else { continue };
+            let claim = move |world: &mut World| world.control.claim_due(me, world.now_us).ok_or(Fail::Unknown);
+            // Of a claim whose answer is lost nobody knows; its lease runs out.
+            let Ok((row, lease)) = self.control("claims", claim).await else { continue };
+            let now_us = self.world.borrow().now_us;
+            if let Some(host) = self.world.borrow_mut().hosts.get_mut(me) {
+                (host.lease, host.renewed_us) = (Some(lease), now_us);
+            }
+            self.world
+                .borrow_mut()
+                .say(|| format!("host {me}: #{} is {}, attempt {}", row.run, row.state, lease.attempt));
             let _ = self.work_on(&row, lease).await;
-            let _ = self.control("lets go", move |world| {
+            let let_go = move |world: &mut World| {
                 world.control.release(lease);
                 Ok(())
-            });
+            };
+            let _ = self.control("lets go", let_go).await;
             if let Some(host) = self.world.borrow_mut().hosts.get_mut(me) {
                 host.lease = None;
             }
@@ -114,8 +118,8 @@ impl Host {
         };
         let overdue: Vec<Row> = self.world.borrow().control.rows().filter(overdue).cloned().collect();
         for row in overdue {
-            let step = Step::new(row.state, Event::PlanExpired, now_us).attempt(row.attempt);
-            let _ = self.control("expires", move |world| world.control.step(row.run, step)).await;
+            let step = Step::new(row.state, Event::PlanExpired).attempt(row.attempt);
+            let _ = self.control("expires", move |world| world.control.step(row.run, step, world.now_us)).await;
         }
     }
 
@@ -157,7 +161,7 @@ impl Host {
 
     async fn step(&self, run: u64, step: Step) -> Done<State> {
         let what = format!("#{run} {:?}", step.event);
-        self.control(&what, move |world| world.control.step(run, step)).await
+        self.control(&what, move |world| world.control.step(run, step, world.now_us)).await
     }
 
     async fn plan_claimed(&self, row: &Row, lease: Lease) -> Done<()> {
@@ -168,14 +172,14 @@ impl Host {
                 let pause = work::pause_us(row.tries);
                 return self.control("puts off", move |world| world.control.put_off(lease, pause, world.now_us)).await;
             }
-            let step = Step::new(State::Planning, Event::ExecutionFailed, self.now_us()).attempt(row.attempt);
+            let step = Step::new(State::Planning, Event::ExecutionFailed).attempt(row.attempt);
             return self.step(run, step).await.map(drop);
         };
         let (made, now_us) = (plan(run, &writes), self.now_us());
-        let save = move |world: &mut World| world.control.save_plan(run, made, now_us + PLAN_US, now_us);
+        let save = move |world: &mut World| world.control.save_plan(run, made, now_us + PLAN_US, world.now_us);
         let state = self.control("saves the plan", save).await?;
         if state == State::Planned && row.job.needed > 0 {
-            self.step(run, Step::new(State::Planned, Event::ApprovalsAsked, now_us)).await?;
+            self.step(run, Step::new(State::Planned, Event::ApprovalsAsked)).await?;
         }
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Host {
                 self.verify_and_settle(row).await
             }
             Some(Finding::Happened(event)) => {
-                let step = Step::new(row.state, event, self.now_us()).attempt(row.attempt);
+                let step = Step::new(row.state, event).attempt(row.attempt);
                 self.step(row.run, step).await.map(drop)
             }
             Some(Finding::ReadBack) => self.verify_and_settle(row).await,
@@ -294,6 +298,9 @@ impl Host {
                 (world.target.fate(tx), world.breaks(30))
             };
             match fate {
+                _ if is_lost && self.is(Mutation::AppliesAgain) => {
+                    return Box::pin(self.flush(row, id, kind, writes)).await;
+                }
                 _ if is_lost => return self.after_lost_commit(row, id).await,
                 Fate::Open => {}
                 Fate::Committed => return Ok(()),

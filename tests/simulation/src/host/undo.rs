@@ -43,7 +43,7 @@ impl Host {
         if preview.writes.is_empty() {
             return Err(Fail::Denied);
         }
-        let step = Step::new(row.state, Event::RollbackStarted, self.now_us()).attempt(row.attempt);
+        let step = Step::new(row.state, Event::RollbackStarted).attempt(row.attempt);
         self.step(row.run, step).await?;
         let row = self.row(row.run).await?;
         self.roll_back(&row, Some(preview.writes)).await
@@ -58,7 +58,7 @@ impl Host {
         if preview.conflicts == 0 {
             return self.roll_back(row, Some(preview.writes)).await;
         }
-        let step = Step::new(State::RollingBack, Event::RollbackFailed, self.now_us()).attempt(row.attempt);
+        let step = Step::new(State::RollingBack, Event::RollbackFailed).attempt(row.attempt);
         self.step(row.run, step.outcome(Code::RollbackConflict)).await.map(drop)
     }
 
@@ -80,13 +80,13 @@ impl Host {
 
     pub(super) async fn rolled_back_step(&self, row: &Row) -> Done<()> {
         let event = work::undo_committed(row.generation);
-        self.step(row.run, Step::new(State::RollingBack, event, self.now_us()).attempt(row.attempt)).await.map(drop)
+        self.step(row.run, Step::new(State::RollingBack, event).attempt(row.attempt)).await.map(drop)
     }
 
     async fn rollback_ended(&self, row: &Row, end: work::FlushEnd) -> Done<()> {
         let failed = row.outcome == Some(Code::VerifyFailed) && !self.is(Mutation::ForgetsWhatWasWrong);
         let must_end = !row.was_applied || failed;
         let Some(event) = work::undo_ended(end, row.generation, must_end) else { return Ok(()) };
-        self.step(row.run, Step::new(State::RollingBack, event, self.now_us()).attempt(row.attempt)).await.map(drop)
+        self.step(row.run, Step::new(State::RollingBack, event).attempt(row.attempt)).await.map(drop)
     }
 }
