@@ -113,6 +113,13 @@ pub const fn undo_ended(end: FlushEnd, generation: u64, must_end: bool) -> Optio
     })
 }
 
+/// Whether a run can be undone, or its undo be. Of a plan that was never applied whole a restored part stays
+/// restored: making it again would be no success.
+#[must_use]
+pub const fn may_undo(state: State, was_applied: bool) -> bool {
+    state.apply(Event::RollbackStarted).is_ok() && (was_applied || matches!(state, State::Stuck))
+}
+
 /// A plan that people approved stays approved where its apply did not begin to write.
 #[must_use]
 pub const fn apply_abandoned(approvals_needed: u32) -> Event {
@@ -149,6 +156,15 @@ mod tests {
             assert!(Task::ALL.into_iter().all(|task| next(state, Some(task)) == first), "{state}");
             assert!(matches!(first, Next::Plan | Next::Recover), "{state}");
         }
+    }
+
+    #[test]
+    fn a_part_that_is_restored_is_not_made_again() {
+        let may = |state| [may_undo(state, true), may_undo(state, false)];
+        assert_eq!(may(State::Succeeded), [true, false]);
+        assert_eq!(may(State::RolledBack), [true, false]);
+        assert_eq!(may(State::Stuck), [true, true]);
+        assert_eq!(may(State::Applying), [false, false]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum Mutation {
     TrustsItself,
     /// A lost answer to COMMIT means that nothing was committed.
     TakesSilenceForNo,
+    /// A host that is late reads the run again, and goes on with the attempt of the one who took it over.
+    TakesTheNextNumber,
     /// A restore that the host began is given up when its process dies.
     ForgetsWhatWasWrong,
 }

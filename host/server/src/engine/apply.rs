@@ -12,7 +12,7 @@ use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::batched::Prefix;
 use mendwright_gateway::repair;
 use mendwright_sandbox::Export;
-use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
+use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::bind::Binder;
 use super::execute::Execution;
@@ -71,27 +71,27 @@ impl Host {
     /// is not the plan's, a plan that is too old or was edited. What stops it later is in [`Applied`].
     pub async fn apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Applied, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.apply_held(number, digest_prefix, by, Patience::Once)).await
+        self.holding(lease, self.apply_held(lease, digest_prefix, by, Patience::Once)).await
     }
 
     pub(super) async fn apply_held(
         &self,
-        number: RunNumber,
+        lease: Lease,
         digest_prefix: &str,
         by: &str,
         patience: Patience,
     ) -> Result<Applied, Problem> {
         let start = time::now_us();
-        let run = self.store.run(number).await.map_err(problem::store)?;
+        let run = self.held(lease).await?;
         let plan = self.may_apply(&run, digest_prefix).await?;
         let origin = self.hold_origin(&run).await?;
         let applying = async {
             self.begin_apply(&run, &plan, by).await?;
-            let run = self.store.run(number).await.map_err(problem::store)?;
+            let run = self.held(lease).await?;
             let mut left = Vec::new();
             let outcome = Box::pin(self.apply_run(&run, &plan, &mut left)).await;
             let (changes, drift, problem) = Box::pin(self.settle(&run, &plan, outcome, patience)).await?;
-            let run = self.store.run(number).await.map_err(problem::store)?;
+            let run = self.store.run(lease.run).await.map_err(problem::store)?;
             Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
         };
         match origin {
@@ -135,7 +135,7 @@ impl Host {
         }
         self.store.step(run.number, step).await.map_err(problem::store)?;
         if event == Event::ApplyBroken {
-            let run = self.store.run(run.number).await.map_err(problem::store)?;
+            let run = self.again(run).await?;
             problem = match self.restore_prefix(&run).await {
                 Ok(restored) => problem.detail(format!("these {restored} rows were restored")),
                 Err(worse) => worse.detail(problem.message),
@@ -327,7 +327,7 @@ impl Host {
             .undo_until(now_us.saturating_add(keep))
             .fact(audit::flushed(run, &plan.header, now_us));
         self.store.step(run.number, step).await.map_err(problem::store)?;
-        self.store.run(run.number).await.map_err(problem::store)
+        self.again(run).await
     }
 }
 

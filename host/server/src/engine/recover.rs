@@ -24,7 +24,7 @@ impl Host {
             }
             let Ok(lease) = self.claim(found.number).await else { continue };
             let recovering = async {
-                let run = self.store.run(found.number).await.map_err(problem::store)?;
+                let run = self.held(lease).await?;
                 if let Err(problem) = Box::pin(self.recover(&run)).await {
                     tracing::warn!(run = run.number.get(), %problem, "a run that was left in flight waits for its target");
                 }

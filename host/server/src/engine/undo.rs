@@ -8,7 +8,7 @@ use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{self, Fate, Undo, Verified};
 use mendwright_sandbox::Export;
-use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
+use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::apply::{confirm, flush_end, unknown};
 use super::compensate::{PLANNED_MAX, row};
@@ -102,7 +102,7 @@ impl Host {
         let message = format!("after the commit {} did not hold what was written", verified.differ.join(", "));
         let failed = keep(step(Event::VerificationFailed)).outcome(Code::VerifyFailed, message.clone());
         self.store.step(run.number, failed).await.map_err(problem::store)?;
-        let run = self.store.run(run.number).await.map_err(problem::store)?;
+        let run = self.again(run).await?;
         let undone = self.roll_back(&run, &target, None).await;
         Ok(Some(match undone {
             Ok(_) => Problem::new(Code::VerifyFailed, message).detail("what still was as written was restored"),
@@ -131,11 +131,13 @@ impl Host {
     /// As [`Host::undo_preview`]; a digest that is not the preview's; everything a flush can end with.
     pub async fn undo(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.undo_held(number, digest_prefix, by)).await
+        self.holding(lease, self.undo_held(lease, digest_prefix, by)).await
     }
 
-    pub(super) async fn undo_held(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
+    pub(super) async fn undo_held(&self, lease: Lease, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
         let start = time::now_us();
+        let number = lease.run;
+        self.held(lease).await?;
         let (run, preview) = self.undo_preview(number).await?;
         if preview.restores() == 0 {
             return Err(Problem::new(
@@ -145,10 +147,12 @@ impl Host {
         }
         confirm(&preview.digest, digest_prefix)?;
         self.may_roll_back(&run, by).await?;
-        let step =
-            Step::new(run.state, Event::RollbackStarted, time::now_us()).attempt(run.attempt).by(by).note("confirmed");
+        let step = Step::new(run.state, Event::RollbackStarted, time::now_us())
+            .attempt(lease.attempt)
+            .by(by)
+            .note("confirmed");
         self.store.step(number, step).await.map_err(problem::store)?;
-        let run = self.store.run(number).await.map_err(problem::store)?;
+        let run = self.held(lease).await?;
         let (_, target) = self.written_target(&run).await?;
         let restored = self.roll_back(&run, &target, Some(&preview)).await?;
         let left = preview.rows.iter().filter_map(|row| match &row.fate {
@@ -265,6 +269,12 @@ impl Host {
 
     fn may_undo(&self, run: &RunRecord) -> Result<(), Problem> {
         self.must_be(run, &[State::Succeeded, State::RolledBack, State::Stuck])?;
+        if !work::may_undo(run.state, run.applied_at_us.is_some()) {
+            let number = run.number.get();
+            let message = format!("of #{number} only a part was ever applied, and that is restored");
+            return Err(Problem::new(Code::RunState, message)
+                .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
+        }
         if run.undo_until_us.is_some_and(|at| at < time::now_us()) {
             return Err(Problem::new(
                 Code::JournalExpired,

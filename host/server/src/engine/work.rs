@@ -96,11 +96,11 @@ impl Host {
         match next(run.state, asked.map(|asked| asked.task)) {
             Next::Plan => self.plan_claimed(run, lease).await.map(|()| Worked::Planned),
             Next::Recover => self.recover_claimed(run, lease).await.map(|()| Worked::Recovered),
-            Next::Apply => match self.apply_held(run.number, &confirm, &by, Patience::Again).await {
+            Next::Apply => match self.apply_held(lease, &confirm, &by, Patience::Again).await {
                 Ok(applied) => Ok(Worked::Applied(Box::new(applied))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },
-            Next::Undo => match self.undo_held(run.number, &confirm, &by).await {
+            Next::Undo => match self.undo_held(lease, &confirm, &by).await {
                 Ok(undone) => Ok(Worked::Undone(Box::new(undone))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },

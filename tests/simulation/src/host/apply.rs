@@ -33,7 +33,7 @@ impl Ended {
 
 impl Host {
     pub(super) async fn apply_held(&self, claimed: &Row) -> Done<()> {
-        let row = self.row(claimed.run).await?;
+        let row = self.held(claimed.run, claimed.attempt).await?;
         self.may_apply(&row).await?;
         let (run, attempt) = (row.run, row.attempt);
         let nobody = self.is(Mutation::AsksNobody);
@@ -44,7 +44,7 @@ impl Host {
             Ok(())
         };
         self.control("begins to apply", begin).await?;
-        let row = self.row(run).await?;
+        let row = self.held(run, attempt).await?;
         let outcome = self.apply_run(&row).await;
         self.settle(&row, outcome).await
     }
@@ -127,7 +127,7 @@ impl Host {
         }
         self.step(row.run, step).await?;
         if event == Event::ApplyBroken {
-            let row = self.row(row.run).await?;
+            let row = self.held(row.run, row.attempt).await?;
             self.restore_prefix(&row).await?;
         }
         Ok(())
@@ -173,7 +173,7 @@ impl Host {
         }
         self.world.borrow_mut().monitor.found_wrong(run);
         self.step(run, step(Event::VerificationFailed).outcome(Code::VerifyFailed)).await?;
-        let row = self.row(run).await?;
+        let row = self.held(run, row.attempt).await?;
         self.roll_back(&row, None).await
     }
 }

@@ -159,6 +159,12 @@ impl Host {
         self.control("reads the run", move |world| world.control.run(run).cloned()).await
     }
 
+    /// The run of a lease, as long as nobody took it over.
+    async fn held(&self, run: u64, attempt: u64) -> Done<Row> {
+        let row = self.row(run).await?;
+        if row.attempt == attempt || self.is(Mutation::TakesTheNextNumber) { Ok(row) } else { Err(Fail::Fenced) }
+    }
+
     async fn step(&self, run: u64, step: Step) -> Done<State> {
         let what = format!("#{run} {:?}", step.event);
         self.control(&what, move |world| world.control.step(run, step, world.now_us)).await

@@ -35,8 +35,8 @@ impl Host {
     }
 
     pub(super) async fn undo_held(&self, claimed: &Row) -> Done<()> {
-        let row = self.row(claimed.run).await?;
-        if !matches!(row.state, State::Succeeded | State::RolledBack | State::Stuck) {
+        let row = self.held(claimed.run, claimed.attempt).await?;
+        if !work::may_undo(row.state, row.was_applied) {
             return Err(Fail::Overtaken);
         }
         let preview = self.preview(&row).await.map_err(|_end| Fail::Denied)?;
@@ -45,7 +45,7 @@ impl Host {
         }
         let step = Step::new(row.state, Event::RollbackStarted).attempt(row.attempt);
         self.step(row.run, step).await?;
-        let row = self.row(row.run).await?;
+        let row = self.held(row.run, row.attempt).await?;
         self.roll_back(&row, Some(preview.writes)).await
     }
 
