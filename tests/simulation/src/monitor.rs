@@ -18,7 +18,7 @@ pub enum Property {
     NoWriteWithoutGrant,
     /// The target holds the row as it was before for each row that it commits.
     NoWriteWithoutBeforeImage,
-    /// Of an attempt that was taken over the target commits nothing.
+    /// Of an attempt that was taken over the target commits nothing, and nobody writes as another's attempt.
     NoWriteAfterFence,
     /// Each transaction of a run is committed once at most.
     AppliedAtMostOnce,
@@ -59,6 +59,7 @@ pub struct Monitor {
     granted: BTreeMap<u64, (Digest, Vec<Write>)>,
     undo_asked: BTreeSet<u64>,
     found_wrong: BTreeSet<u64>,
+    claimed: BTreeMap<(u64, u64), usize>,
     taken_over: BTreeMap<u64, u64>,
     committed: BTreeMap<FlushId, u32>,
     backups: Vec<(FlushId, Kept)>,
@@ -96,6 +97,20 @@ impl Monitor {
     /// A host found rows that are not as planned.
     pub fn found_wrong(&mut self, run: u64) {
         self.found_wrong.insert(run);
+    }
+
+    /// A host claims a run.
+    pub fn claimed(&mut self, run: u64, attempt: u64, host: usize) {
+        self.claimed.insert((run, attempt), host);
+    }
+
+    /// A host writes as this attempt of a run.
+    pub fn wrote_as(&mut self, run: u64, attempt: u64, host: usize) {
+        let claimed = self.claimed.get(&(run, attempt)).copied();
+        if claimed != Some(host) {
+            let what = format!("host {host} writes #{run} as attempt {attempt}, which is of host {claimed:?}");
+            self.violated(Property::NoWriteAfterFence, what);
+        }
     }
 
     /// A host took a run over, and the target said yes.

@@ -107,6 +107,7 @@ impl Schedule {
         let mut world = self.world.borrow_mut();
         let by_us = 1_000 + i64::from(world.choices.below(4)) * 1_000;
         world.now_us += by_us;
+        Self::mend(&mut world);
         let n_hosts = u32::try_from(self.works.len()).unwrap_or(1);
         match world.choices.below(100) {
             0..=55 => {
@@ -138,14 +139,12 @@ impl Schedule {
                 world.say(|| format!("host {host} stands still"));
             }
             94 => {
-                world.control_is_up = !world.control_is_up;
-                let is_up = world.control_is_up;
-                world.say(|| format!("the control store answers: {is_up}"));
+                world.control_is_up = false;
+                world.say(|| "the control store answers: false".to_owned());
             }
             95 => {
-                world.target_is_up = !world.target_is_up;
-                let is_up = world.target_is_up;
-                world.say(|| format!("the target answers: {is_up}"));
+                world.target_is_up = false;
+                world.say(|| "the target answers: false".to_owned());
             }
             96 => {
                 let host = usize::try_from(world.choices.below(n_hosts)).unwrap_or(0);
@@ -158,6 +157,21 @@ impl Schedule {
             97 => world.restore_backup(),
             _ if world.control_is_up => world.switch(),
             _ => {}
+        }
+    }
+
+    /// What is broken does not stay so for long: most of a schedule is work.
+    fn mend(world: &mut World) {
+        if !world.control_is_up && world.choices.one_in(12) {
+            world.control_is_up = true;
+            world.say(|| "the control store answers: true".to_owned());
+        }
+        if !world.target_is_up && world.choices.one_in(12) {
+            world.target_is_up = true;
+            world.say(|| "the target answers: true".to_owned());
+        }
+        if world.control_is_up && world.control.kill_since_us.is_some() && world.choices.one_in(25) {
+            world.switch();
         }
     }
 

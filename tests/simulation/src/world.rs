@@ -165,7 +165,14 @@ impl World {
         let rows: Vec<u64> = self.control.rows().map(|row| row.run).collect();
         let Some(Ok(row)) = self.choices.pick(&rows).map(|run| self.control.run(run).cloned()) else { return };
         let digest = row.plan.as_ref().map(|plan| plan.digest);
-        match self.choices.below(12) {
+        let act = match row.state {
+            // What a person would do who wants it to go on, more often than not.
+            State::Planned | State::Approved if self.choices.below(3) < 2 => 0,
+            State::AwaitingApproval if self.choices.below(3) < 2 => 3,
+            State::Succeeded | State::RolledBack if self.choices.below(3) == 0 => 7,
+            _ => self.choices.below(10),
+        };
+        match act {
             0..=2 if matches!(row.state, State::Planned | State::Approved) => {
                 let asked = self.control.ask(row.run, row.state, Task::Apply, digest, now_us);
                 self.say(|| format!("somebody asks to apply #{}: {asked:?}", row.run));
@@ -188,7 +195,6 @@ impl World {
                 let _ = self.control.step(row.run, Step::new(row.state, Event::PersonCancelled), now_us);
                 self.say(|| format!("somebody cancels #{}", row.run));
             }
-            10 | 11 => self.switch(),
             _ => {}
         }
     }

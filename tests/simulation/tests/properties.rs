@@ -76,6 +76,6 @@ caught! {
     a_host_that_ignores_the_gate_is_caught: IgnoresTheGate breaks NoCommitSentAfterSwitch;
     a_host_that_trusts_itself_is_caught: TrustsItself breaks DivergenceIsNoticed;
     a_host_that_takes_silence_for_a_no_is_caught: TakesSilenceForNo breaks ControlFollowsTarget;
-    a_host_that_takes_the_next_number_is_caught: TakesTheNextNumber breaks EveryRunEnds;
+    a_host_that_takes_the_next_number_is_caught: TakesTheNextNumber breaks NoWriteAfterFence;
     a_host_that_forgets_what_was_wrong_is_caught: ForgetsWhatWasWrong breaks SucceededMeansVerified;
 }

@@ -88,7 +88,11 @@ impl Host {
         loop {
             self.expire_overdue().await;
             let me = self.me;
-            let claim = move |world: &mut World| world.control.claim_due(me, world.now_us).ok_or(Fail::Unknown);
+            let claim = move |world: &mut World| {
+                let (row, lease) = world.control.claim_due(me, world.now_us).ok_or(Fail::Unknown)?;
+                world.monitor.claimed(row.run, lease.attempt, me);
+                Ok((row, lease))
+            };
             // Of a claim whose answer is lost nobody knows; its lease runs out.
             let Ok((row, lease)) = self.control("claims", claim).await else { continue };
             let now_us = self.world.borrow().now_us;
@@ -295,13 +299,20 @@ impl Host {
             let (since_us, now_us) = (world.control.kill_since_us, world.now_us);
             world.target.send_commit(tx)?;
             world.monitor.sent(kind, since_us, now_us);
+            world.monitor.wrote_as(row.run, attempt, self.me);
             world.say(|| format!("host {} sends COMMIT of {id:?}", self.me));
         }
         loop {
             turn().await;
             let (fate, is_lost) = {
                 let mut world = self.world.borrow_mut();
-                (world.target.fate(tx), world.breaks(30))
+                let is_lost = world.breaks(12);
+                // What lost the answer may have taken the target along.
+                if is_lost && world.breaks(3) {
+                    world.target_is_up = false;
+                    world.say(|| "the target answers: false".to_owned());
+                }
+                (world.target.fate(tx), is_lost)
             };
             match fate {
                 _ if is_lost && self.is(Mutation::AppliesAgain) => {
