@@ -63,6 +63,7 @@ pub struct Monitor {
     taken_over: BTreeMap<u64, u64>,
     committed: BTreeMap<FlushId, u32>,
     backups: Vec<(FlushId, Kept)>,
+    read_back: BTreeSet<u64>,
     lost: BTreeMap<u64, bool>,
     /// When the application wrote each row last, counted in commits and writes.
     wrote: BTreeMap<i64, u64>,
@@ -111,6 +112,11 @@ impl Monitor {
             let what = format!("host {host} writes #{run} as attempt {attempt}, which is of host {claimed:?}");
             self.violated(Property::NoWriteAfterFence, what);
         }
+    }
+
+    /// A host reads a run's rows back.
+    pub fn read_back(&mut self, run: u64) {
+        self.read_back.insert(run);
     }
 
     /// A host took a run over, and the target said yes.
@@ -209,7 +215,7 @@ impl Monitor {
     pub fn lost(&mut self, id: FlushId, state: Option<State>) {
         self.committed.remove(&id);
         self.taken_over.remove(&id.run);
-        let unread = id.generation == 0 && state == Some(State::Verifying);
+        let unread = id.generation == 0 && state == Some(State::Verifying) && !self.read_back.contains(&id.run);
         let noticed = self.lost.entry(id.run).or_default();
         *noticed |= unread;
     }

@@ -159,6 +159,7 @@ impl Host {
         let run = row.run;
         let read = move |world: &mut crate::world::World| {
             let journal = world.target.journal_of(run, 0)?;
+            world.monitor.read_back(run);
             Ok(journal.iter().all(|write| world.target.kept.rows.get(&write.key) == Some(&write.after)))
         };
         let step = |event| Step::new(State::Verifying, event).attempt(row.attempt);
