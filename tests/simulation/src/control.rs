@@ -33,6 +33,8 @@ pub enum Fail {
     Unknown,
     /// Policy says no.
     Denied,
+    /// A rule of the schema forbids it: what is in flight keeps its task.
+    Rule,
 }
 
 /// A plan as it is stored.
@@ -258,9 +260,12 @@ impl Control {
     /// Takes a task back that cannot be done.
     ///
     /// # Errors
-    /// [`Fail::Fenced`].
+    /// [`Fail::Fenced`], [`Fail::Rule`].
     pub fn give_up(&mut self, lease: Lease, code: Code) -> Result<(), Fail> {
         let row = self.held(lease)?;
+        if row.state.is_in_flight() {
+            return Err(Fail::Rule);
+        }
         (row.task, row.confirm, row.due_us, row.tries, row.lease) = (None, None, None, 0, None);
         row.outcome = Some(code);
         Ok(())
