@@ -14,7 +14,10 @@ GUEST_BUILD := $(LOCKED) --target wasm32-wasip2 --target-dir target/guests
 # How long `make soak` goes on.
 MINUTES ?= 30
 
-.PHONY: help demo demo-attack recordings test bench soak fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
+# How many schedules `make simulate` plays.
+SCHEDULES ?= 1000000
+
+.PHONY: help demo demo-attack recordings test bench soak simulate fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +43,9 @@ bench: setup ## the benches; docs/PERFORMANCE.md says what they measure
 
 soak: setup ## the contract tests again and again with new random cases (MINUTES=30)
 	scripts/soak.sh $(MINUTES)
+
+simulate: setup-rust ## the simulation on many schedules (SCHEDULES=1000000); docs/SIMULATION.md says of what
+	SCHEDULES=$(SCHEDULES) $(CARGO) test $(LOCKED) --release --package mendwright-simulation --test properties every_property -- --nocapture
 
 fmt: setup-rust ## format everything
 	$(CARGO) fmt --all

@@ -77,7 +77,10 @@ impl Computed {
                         let error = Error::unavailable(Code::TargetUnavailable, lost);
                         return Batched { prefix, stopped: Some(error) };
                     }
-                    Err(error) => return Batched { prefix, stopped: Some(error) },
+                    Err(error) => {
+                        tracing::warn!(run = context.run, %error, "what became of a batch is not known yet");
+                        return Batched { prefix, stopped: Some(Error::CommitUnknown) };
+                    }
                 },
                 Err(error) => return Batched { prefix, stopped: Some(error) },
             };

@@ -8,18 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mendwright_core::code::Code;
+pub use mendwright_core::gate::FRESH;
+pub(crate) use mendwright_core::gate::Kind;
+use mendwright_core::gate::{Pass, WAIT_MAX, pass};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-
-/// A host may write for as long after it asked for the switches: promise P8. A reader that asks every
-/// quarter of it is not noticed.
-pub const FRESH: Duration = Duration::from_millis(100);
-
-/// The longest that a flush waits for fresh word, perhaps with locks held: five times what it takes where
-/// all is well, and still less than an application notices.
-const WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// What a switch stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,32 +24,6 @@ pub struct Halt {
     /// Whether restoring is stopped too. A kill switch stops every apply; what takes an apply back goes
     /// on, unless somebody says otherwise.
     pub restoring: bool,
-}
-
-/// What a flush is for; decides which switches stop it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Makes the changes of a plan.
-    Apply,
-    /// Takes them back, or takes that back.
-    Rollback,
-}
-
-impl Kind {
-    /// As the target's journal has it.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Apply => "apply",
-            Self::Rollback => "rollback",
-        }
-    }
-
-    const fn is_stopped_by(self, halt: &Halt) -> bool {
-        match self {
-            Self::Apply => true,
-            Self::Rollback => halt.restoring,
-        }
-    }
 }
 
 /// What a host knows of the switches. Its clones are the same gate.
@@ -114,11 +83,10 @@ impl Gate {
         let passes = async {
             loop {
                 let now = heard.borrow_and_update().clone();
-                if let Some(halt) = now.halt.filter(|halt| kind.is_stopped_by(halt)) {
-                    return Err(halted(&halt));
-                }
-                if now.asked.is_fresh() {
-                    return Ok(());
+                match (pass(kind, now.halt.as_ref().map(|halt| halt.restoring), now.asked.age()), now.halt) {
+                    (Pass::Goes, _) => return Ok(()),
+                    (Pass::Stopped, Some(halt)) => return Err(halted(&halt)),
+                    (Pass::Stopped | Pass::Waits, _) => {}
                 }
                 // Its sender lives as long as `self`.
                 let _ = heard.changed().await;
@@ -137,7 +105,7 @@ impl Gate {
     /// # Errors
     /// `ERR_HALTED`.
     pub(crate) fn is_not_thrown(&self, kind: Kind) -> Result<()> {
-        match self.0.borrow().halt.as_ref().filter(|halt| kind.is_stopped_by(halt)) {
+        match self.0.borrow().halt.as_ref().filter(|halt| kind.is_stopped(halt.restoring)) {
             Some(halt) => Err(halted(halt)),
             None => Ok(()),
         }
@@ -147,7 +115,7 @@ impl Gate {
     pub(crate) async fn thrown(&self, kind: Kind) -> Error {
         let mut heard = self.0.subscribe();
         loop {
-            if let Some(halt) = heard.borrow_and_update().halt.as_ref().filter(|halt| kind.is_stopped_by(halt)) {
+            if let Some(halt) = heard.borrow_and_update().halt.as_ref().filter(|halt| kind.is_stopped(halt.restoring)) {
                 return halted(halt);
             }
             let _ = heard.changed().await;
@@ -156,11 +124,12 @@ impl Gate {
 }
 
 impl Asked {
-    fn is_fresh(self) -> bool {
+    /// How old the answer is; `None` where nobody was asked yet.
+    fn age(self) -> Option<Duration> {
         match self {
-            Self::NeedNot => true,
-            Self::Never => false,
-            Self::At(at) => at.elapsed() <= FRESH,
+            Self::NeedNot => Some(Duration::ZERO),
+            Self::Never => None,
+            Self::At(at) => Some(at.elapsed()),
         }
     }
 }

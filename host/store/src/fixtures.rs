@@ -142,3 +142,17 @@ pub fn document(run: &RunRecord, header: &Header) -> Document {
         changes: vec![],
     }
 }
+
+impl crate::Store {
+    /// Lets time pass for leases and pauses, as far as the database can tell.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn pass_time(&self, by_us: i64) -> crate::Result<()> {
+        let failed = self.failed("letting time pass");
+        let mut writer = self.writer().await?;
+        let sql = "UPDATE runs SET lease_until_us = lease_until_us - $1, due_at_us = due_at_us - $1";
+        crate::db::query(sql).bind(by_us).execute(writer.conn()).await.map_err(failed)?;
+        Ok(())
+    }
+}

@@ -7,16 +7,17 @@ use mendwright_core::compare::{Comparing, Comparison};
 use mendwright_core::level::Level;
 use mendwright_core::plan::header::{Digest, Header};
 use mendwright_core::run::{Event, State};
+use mendwright_core::work::{self, FlushEnd, again_in_us, may_work_later};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::batched::Prefix;
 use mendwright_gateway::repair;
 use mendwright_sandbox::Export;
-use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
+use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, Step, StoredPlan};
 
 use super::bind::Binder;
 use super::execute::Execution;
 use super::job::Ready;
-use super::work::{Patience, due_again};
+use super::work::Patience;
 use super::{Host, audit, batched, only, problem, time};
 use crate::view::problem::Problem;
 
@@ -70,27 +71,27 @@ impl Host {
     /// is not the plan's, a plan that is too old or was edited. What stops it later is in [`Applied`].
     pub async fn apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Applied, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.apply_held(number, digest_prefix, by, Patience::Once)).await
+        self.holding(lease, self.apply_held(lease, digest_prefix, by, Patience::Once)).await
     }
 
     pub(super) async fn apply_held(
         &self,
-        number: RunNumber,
+        lease: Lease,
         digest_prefix: &str,
         by: &str,
         patience: Patience,
     ) -> Result<Applied, Problem> {
         let start = time::now_us();
-        let run = self.store.run(number).await.map_err(problem::store)?;
+        let run = self.held(lease).await?;
         let plan = self.may_apply(&run, digest_prefix).await?;
         let origin = self.hold_origin(&run).await?;
         let applying = async {
             self.begin_apply(&run, &plan, by).await?;
-            let run = self.store.run(number).await.map_err(problem::store)?;
+            let run = self.held(lease).await?;
             let mut left = Vec::new();
             let outcome = Box::pin(self.apply_run(&run, &plan, &mut left)).await;
             let (changes, drift, problem) = Box::pin(self.settle(&run, &plan, outcome, patience)).await?;
-            let run = self.store.run(number).await.map_err(problem::store)?;
+            let run = self.store.run(lease.run).await.map_err(problem::store)?;
             Ok(Applied { run, changes, drift, left_for_next: left, elapsed_ms: time::since_ms(start), problem })
         };
         match origin {
@@ -115,7 +116,11 @@ impl Host {
             Err(ended) => ended,
         };
         let Some(event) = event else { return Ok((0, drift, Some(problem))) };
-        let event = abandoned(event, plan);
+        let event = if event == Event::ApplyAbandoned {
+            work::apply_abandoned(plan.header.outcome.approvals_needed)
+        } else {
+            event
+        };
         let now_us = time::now_us();
         let mut step = Step::new(State::Applying, event, now_us)
             .attempt(run.attempt)
@@ -124,13 +129,13 @@ impl Host {
         if patience == Patience::Again
             && may_work_later(problem.code)
             && matches!(event, Event::ApplyAbandoned | Event::ApprovedApplyAbandoned)
-            && let Some(at_us) = due_again(tries, now_us)
+            && let Some(after_us) = again_in_us(tries)
         {
-            step = step.again_at(at_us);
+            step = step.again_in(after_us);
         }
         self.store.step(run.number, step).await.map_err(problem::store)?;
         if event == Event::ApplyBroken {
-            let run = self.store.run(run.number).await.map_err(problem::store)?;
+            let run = self.again(run).await?;
             problem = match self.restore_prefix(&run).await {
                 Ok(restored) => problem.detail(format!("these {restored} rows were restored")),
                 Err(worse) => worse.detail(problem.message),
@@ -208,13 +213,18 @@ impl Host {
         let context = self.context(&target, run, &id);
         match execution.computed.apply(context, plan.digest).await {
             Ok(flushed) => Ok(flushed.changes),
-            Err(GatewayError::CommitUnknown) => self.after_lost_commit(run, &target).await,
-            Err(error) => Err(flush_ended(error)),
+            Err(GatewayError::CommitUnknown) => self.after_lost_commit(run, plan, &target).await,
+            Err(error) => Err(flush_ended(error, plan)),
         }
     }
 
     /// The answer to COMMIT was lost: the target's journal is asked.
-    async fn after_lost_commit(&self, run: &RunRecord, target: &mendwright_gateway::Target) -> Result<u64, Ended> {
+    async fn after_lost_commit(
+        &self,
+        run: &RunRecord,
+        plan: &StoredPlan,
+        target: &mendwright_gateway::Target,
+    ) -> Result<u64, Ended> {
         let id = run.id.to_string();
         match repair::committed(self.context(target, run, &id), 0).await {
             Ok(Some(committed)) => Ok(committed.changes),
@@ -227,7 +237,10 @@ impl Host {
                 .detail("check that the target answers and that its disk has space")
                 .next(format!("mendwright run apply {}", run.number.get()), "tries again: the plan still stands"),
             )),
-            Err(error) => Err(Ended::new(Event::ApplyAbandoned, problem::gateway(&error))),
+            Err(error) => {
+                tracing::warn!(run = run.number.get(), %error, "what became of a commit is not known yet");
+                Err(flush_ended(GatewayError::CommitUnknown, plan))
+            }
         }
     }
 
@@ -314,16 +327,8 @@ impl Host {
             .undo_until(now_us.saturating_add(keep))
             .fact(audit::flushed(run, &plan.header, now_us));
         self.store.step(run.number, step).await.map_err(problem::store)?;
-        self.store.run(run.number).await.map_err(problem::store)
+        self.again(run).await
     }
-}
-
-/// A plan that people approved stays approved where its apply did not begin to write.
-pub(super) fn abandoned(event: Event, plan: &StoredPlan) -> Event {
-    if event == Event::ApplyAbandoned && plan.header.outcome.approvals_needed > 0 {
-        return Event::ApprovedApplyAbandoned;
-    }
-    event
 }
 
 /// Whether what a person said is the beginning of the digest.
@@ -380,22 +385,33 @@ fn drifted(comparison: Comparison) -> Ended {
     Ended { drift: Some(comparison), ..Ended::new(Event::DriftFound, problem) }
 }
 
-pub(super) const fn may_work_later(code: Code) -> bool {
-    matches!(
-        code,
-        Code::TargetUnavailable | Code::TargetLocked | Code::TargetFailed | Code::SnapshotBusy | Code::LockWait
-    )
+/// How a flush ended, as far as what becomes of its run goes.
+pub(super) const fn flush_end(error: &GatewayError) -> FlushEnd {
+    match error {
+        GatewayError::Drifted(_) => FlushEnd::Drifted,
+        GatewayError::Violated { .. } => FlushEnd::Violated,
+        GatewayError::Refused { code, .. } => FlushEnd::Refused(*code),
+        GatewayError::Diverged(_) => FlushEnd::Diverged,
+        GatewayError::Unavailable { .. } => FlushEnd::Unavailable,
+        GatewayError::CommitUnknown => FlushEnd::Unknown,
+        GatewayError::Internal(_) => FlushEnd::Internal,
+    }
 }
 
-pub(super) fn flush_ended(error: GatewayError) -> Ended {
+/// Of a plan that nothing is known to be committed of.
+pub(super) fn flush_ended(error: GatewayError, plan: &StoredPlan) -> Ended {
+    let event = work::apply_ended(flush_end(&error), plan.header.outcome.approvals_needed);
     let problem = problem::gateway(&error);
-    match error {
-        GatewayError::Drifted(comparison) => drifted(*comparison),
-        GatewayError::Violated { .. } => Ended::new(Event::ConstraintViolated, problem),
-        GatewayError::Refused { code: Code::ReadsDrifted, .. } => Ended::new(Event::DriftFound, problem),
-        GatewayError::Refused { .. } => Ended::new(Event::GatewayRefused, problem),
-        GatewayError::Diverged(_) => Ended::new(Event::DivergenceFound, problem),
-        GatewayError::Unavailable { .. } | GatewayError::CommitUnknown => Ended::new(Event::ApplyAbandoned, problem),
-        GatewayError::Internal(_) => Ended::new(Event::ExecutionFailed, problem),
+    if let GatewayError::Drifted(comparison) = error {
+        return drifted(*comparison);
     }
+    let problem = if event.is_none() { unknown(problem) } else { problem };
+    Ended { event, problem, drift: None }
+}
+
+/// What a person is told where only the target knows whether it committed.
+pub(super) fn unknown(problem: Problem) -> Problem {
+    problem
+        .detail("only the target's journal knows whether it committed, and the target does not answer")
+        .next("mendwright run list", "asks the target; what it holds is what the run becomes")
 }

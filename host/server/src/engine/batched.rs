@@ -11,13 +11,14 @@ use mendwright_core::compare::{Comparing, Comparison};
 use mendwright_core::level::Level;
 use mendwright_core::plan::BoundChange;
 use mendwright_core::run::{Event, State};
+use mendwright_core::work::may_work_later;
 use mendwright_gateway::batched::{Batched, Prefix, written_rows};
 use mendwright_gateway::repair;
 use mendwright_gateway::{Computed, Error as GatewayError, Target};
 use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, RunRecord, Step, StoredPlan};
 
-use super::apply::{Ended, PAGE, flush_ended, may_work_later};
+use super::apply::{Ended, PAGE, flush_ended};
 use super::bind::Binder;
 use super::work::Patience;
 use super::{Host, problem, time};
@@ -172,11 +173,11 @@ impl Host {
 /// How a plan ends whose next batch could not be made.
 fn stopped_after(run: &RunRecord, plan: &StoredPlan, prefix: Prefix, error: GatewayError, restores: bool) -> Ended {
     if prefix.batches == 0 {
-        return flush_ended(error);
+        return flush_ended(error, plan);
     }
     let so_far = format!("{} of {} rows were written before", prefix.changes, plan.header.changes_count);
     let later = !restores && matches!(error, GatewayError::Unavailable { .. } | GatewayError::CommitUnknown);
-    let ended = flush_ended(error);
+    let ended = flush_ended(error, plan);
     if later {
         let next = format!("mendwright run show {}", run.number.get());
         return Ended::waits(ended.problem.detail(so_far).next(next, "the next command goes on with the rest"));

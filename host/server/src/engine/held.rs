@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mendwright_core::code::Code;
 use mendwright_store::lease::RENEW_US;
-use mendwright_store::{Error as StoreError, Lease, RunNumber};
+use mendwright_store::{Error as StoreError, Lease, RunNumber, RunRecord};
 
 use super::{Host, problem};
 use crate::view::problem::Problem;
@@ -15,6 +15,21 @@ impl Host {
     /// Takes a run, at once or not at all.
     pub(super) async fn claim(&self, number: RunNumber) -> Result<Lease, Problem> {
         self.store.claim(number).await.map_err(problem::store)
+    }
+
+    /// The run of a lease, as it is now: as long as nobody took it over. Whoever came too late must not go on
+    /// with the number of the one who came after.
+    pub(super) async fn held(&self, lease: Lease) -> Result<RunRecord, Problem> {
+        let run = self.store.run(lease.run).await.map_err(problem::store)?;
+        if run.attempt == lease.attempt {
+            return Ok(run);
+        }
+        Err(problem::store(StoreError::Fenced { run: run.number, expected: lease.attempt, found: run.attempt }))
+    }
+
+    /// The same for who read it before.
+    pub(super) async fn again(&self, run: &RunRecord) -> Result<RunRecord, Problem> {
+        self.held(Lease { run: run.number, attempt: run.attempt }).await
     }
 
     /// Works under a lease.

@@ -2,55 +2,15 @@
 //! what is true, the control store follows.
 
 use mendwright_core::code::Code;
+use mendwright_core::recovery::{Asks, Finding, Held, Left};
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::batched::{Prefix, prefix_of};
 use mendwright_gateway::repair;
 use mendwright_store::{RunRecord, Step};
 
-use super::undo::{abandoned, generation};
+use super::undo::{generation, verification_failed};
 use super::{Host, problem, time};
 use crate::view::problem::Problem;
-
-/// What has to be done about a run that nobody works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
-    /// One event says what happened.
-    Happened(Event),
-    /// The target holds the plan; it has to be read back.
-    ReadBack,
-    /// The target holds the undo.
-    RolledBack,
-    /// The target holds some batches of the plan.
-    GoOn,
-    /// The target holds some batches of a plan that could not be gone on with.
-    RestorePrefix,
-}
-
-/// What the target holds of a run's last flush.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    Nothing,
-    /// Some batches of a plan.
-    Part,
-    All,
-}
-
-/// Decides, from where the run stood, whether it was applied whole before, and what the target holds of
-/// its last flush.
-const fn decide(state: State, was_applied: bool, held: Held, abandoned: Event) -> Option<Finding> {
-    Some(match (state, held) {
-        (State::Planning, _) => Finding::Happened(Event::ExecutionFailed),
-        (State::Applying, Held::All) => Finding::Happened(Event::FlushCommitted),
-        (State::Applying, Held::Part) => Finding::GoOn,
-        (State::Applying, Held::Nothing) => Finding::Happened(Event::ApplyAbandoned),
-        (State::Verifying, Held::All) => Finding::ReadBack,
-        (State::Verifying, Held::Part | Held::Nothing) => Finding::Happened(Event::DivergenceFound),
-        (State::RollingBack, Held::All) => Finding::RolledBack,
-        (State::RollingBack, _) if !was_applied => Finding::RestorePrefix,
-        (State::RollingBack, _) => Finding::Happened(abandoned),
-        _ => return None,
-    })
-}
 
 impl Host {
     /// Finishes every run that was left in flight. One whose target does not answer stays as it is,
@@ -64,7 +24,7 @@ impl Host {
             }
             let Ok(lease) = self.claim(found.number).await else { continue };
             let recovering = async {
-                let run = self.store.run(found.number).await.map_err(problem::store)?;
+                let run = self.held(lease).await?;
                 if let Err(problem) = Box::pin(self.recover(&run)).await {
                     tracing::warn!(run = run.number.get(), %problem, "a run that was left in flight waits for its target");
                 }
@@ -76,28 +36,21 @@ impl Host {
     }
 
     pub(super) async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
-        let (held, prefix) = if matches!(run.state, State::Applying | State::Verifying) {
-            self.held_of_plan(run).await?
-        } else if run.state == State::RollingBack {
-            (self.held_of_undo(run).await?, Prefix::default())
-        } else {
-            (Held::Nothing, Prefix::default())
+        let left = self.left(run).await?;
+        let (held, prefix) = match left.asks() {
+            Asks::Plan => self.held_of_plan(run).await?,
+            Asks::Undo => (self.held_of_undo(run).await?, Prefix::default()),
+            Asks::Nothing => (Held::Nothing, Prefix::default()),
         };
-        let was_applied = run.applied_at_us.is_some();
-        let Some(finding) = decide(run.state, was_applied, held, abandoned(run)) else { return Ok(()) };
+        let Some(finding) = left.decide(held) else { return Ok(()) };
         let note = "a process died here; the target's journal was asked";
         match finding {
-            Finding::Happened(Event::FlushCommitted) => {
+            Finding::Committed => {
                 let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
                 let run = self.committed_step(run, &plan).await?;
                 self.verify_and_settle(&run).await.map(drop)
             }
             Finding::Happened(event) => {
-                let mut event = event;
-                if event == Event::ApplyAbandoned {
-                    let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
-                    event = super::apply::abandoned(event, &plan);
-                }
                 let mut step = Step::new(run.state, event, time::now_us()).attempt(run.attempt).note(note);
                 if event == Event::ExecutionFailed {
                     step = step.outcome(Code::Internal, "the process that planned it ended before it was done");
@@ -111,18 +64,35 @@ impl Host {
             Finding::RolledBack => self.rolled_back_step(run).await,
             Finding::GoOn => self.go_on(run, prefix).await,
             Finding::RestorePrefix => self.restore_prefix(run).await.map(drop),
+            Finding::Restore => {
+                let (_, target) = self.written_target(run).await?;
+                self.roll_back(run, &target, None).await.map(drop)
+            }
         }
+    }
+
+    /// What recovery decides by.
+    async fn left(&self, run: &RunRecord) -> Result<Left, Problem> {
+        let approvals_needed = if run.state == State::Applying {
+            self.store.load_plan(run.number).await.map_err(problem::store)?.header.outcome.approvals_needed
+        } else {
+            0
+        };
+        Ok(Left {
+            state: run.state,
+            was_applied: run.applied_at_us.is_some(),
+            verification_failed: verification_failed(run),
+            generation: run.undo_generation,
+            approvals_needed,
+        })
     }
 
     async fn held_of_plan(&self, run: &RunRecord) -> Result<(Held, Prefix), Problem> {
         let (plan, target) = self.written_target(run).await?;
         let id = run.id.to_string();
         let prefix = prefix_of(self.context(&target, run, &id)).await.map_err(|error| problem::gateway(&error))?;
-        let held = match prefix.batches {
-            0 => Held::Nothing,
-            _ if prefix.changes.to_string() == plan.header.changes_count => Held::All,
-            _ => Held::Part,
-        };
+        let planned = plan.header.changes_count.parse().unwrap_or(u64::MAX);
+        let held = Held::of(prefix.batches, prefix.changes, planned);
         Ok((held, prefix))
     }
 
@@ -132,25 +102,5 @@ impl Host {
         let found = repair::committed(self.context(&target, run, &id), generation(run) + 1).await;
         let found = found.map_err(|error| problem::gateway(&error))?;
         Ok(if found.is_some() { Held::All } else { Held::Nothing })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recovery_follows_the_target_in_every_state_that_a_process_can_die_in() {
-        for state in State::ALL {
-            for held in [Held::Nothing, Held::Part, Held::All] {
-                for was_applied in [false, true] {
-                    let found = decide(state, was_applied, held, Event::RollbackAbandoned);
-                    assert_eq!(found.is_some(), state.is_in_flight(), "{state}");
-                    if let Some(Finding::Happened(event)) = found {
-                        assert!(state.apply(event).is_ok(), "{state} {event:?}");
-                    }
-                }
-            }
-        }
     }
 }

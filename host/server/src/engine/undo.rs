@@ -3,13 +3,14 @@
 use mendwright_core::code::Code;
 use mendwright_core::port::{Check, Finding};
 use mendwright_core::run::{Event, State};
+use mendwright_core::work;
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{self, Fate, Undo, Verified};
 use mendwright_sandbox::Export;
-use mendwright_store::{ChangeFilter, RunNumber, RunRecord, Step, StoredPlan};
+use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, Step, StoredPlan};
 
-use super::apply::confirm;
+use super::apply::{confirm, flush_end, unknown};
 use super::compensate::{PLANNED_MAX, row};
 use super::{Host, audit, problem, time};
 use crate::view::problem::Problem;
@@ -101,7 +102,8 @@ impl Host {
         let message = format!("after the commit {} did not hold what was written", verified.differ.join(", "));
         let failed = keep(step(Event::VerificationFailed)).outcome(Code::VerifyFailed, message.clone());
         self.store.step(run.number, failed).await.map_err(problem::store)?;
-        let undone = self.roll_back(run, &target, None).await;
+        let run = self.again(run).await?;
+        let undone = self.roll_back(&run, &target, None).await;
         Ok(Some(match undone {
             Ok(_) => Problem::new(Code::VerifyFailed, message).detail("what still was as written was restored"),
             Err(problem) => problem.detail(message),
@@ -129,11 +131,13 @@ impl Host {
     /// As [`Host::undo_preview`]; a digest that is not the preview's; everything a flush can end with.
     pub async fn undo(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.undo_held(number, digest_prefix, by)).await
+        self.holding(lease, self.undo_held(lease, digest_prefix, by)).await
     }
 
-    pub(super) async fn undo_held(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
+    pub(super) async fn undo_held(&self, lease: Lease, digest_prefix: &str, by: &str) -> Result<Undone, Problem> {
         let start = time::now_us();
+        let number = lease.run;
+        self.held(lease).await?;
         let (run, preview) = self.undo_preview(number).await?;
         if preview.restores() == 0 {
             return Err(Problem::new(
@@ -143,10 +147,12 @@ impl Host {
         }
         confirm(&preview.digest, digest_prefix)?;
         self.may_roll_back(&run, by).await?;
-        let step =
-            Step::new(run.state, Event::RollbackStarted, time::now_us()).attempt(run.attempt).by(by).note("confirmed");
+        let step = Step::new(run.state, Event::RollbackStarted, time::now_us())
+            .attempt(lease.attempt)
+            .by(by)
+            .note("confirmed");
         self.store.step(number, step).await.map_err(problem::store)?;
-        let run = self.store.run(number).await.map_err(problem::store)?;
+        let run = self.held(lease).await?;
         let (_, target) = self.written_target(&run).await?;
         let restored = self.roll_back(&run, &target, Some(&preview)).await?;
         let left = preview.rows.iter().filter_map(|row| match &row.fate {
@@ -185,7 +191,10 @@ impl Host {
                     Code::TargetUnavailable,
                     "the connection was lost before the target committed",
                 )),
-                Err(error) => Err(error),
+                Err(error) => {
+                    tracing::warn!(run = run.number.get(), %error, "what became of a commit is not known yet");
+                    Err(GatewayError::CommitUnknown)
+                }
             },
             Ok(flushed) => Ok(flushed.changes),
             Err(error) => Err(error),
@@ -201,7 +210,7 @@ impl Host {
 
     /// Writes down that the target holds the undo.
     pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
-        let event = if generation(run).is_multiple_of(2) { Event::RollbackCommitted } else { Event::RedoCommitted };
+        let event = work::undo_committed(run.undo_generation);
         let now_us = time::now_us();
         let mut step = Step::new(State::RollingBack, event, now_us).attempt(run.attempt);
         step = step.fact(audit::rolled_back(run, now_us));
@@ -212,20 +221,15 @@ impl Host {
         Ok(())
     }
 
-    /// Writes down that an undo wrote nothing, and what the run is since.
+    /// Writes down that an undo wrote nothing, and what the run is since. Where that is not known, or where
+    /// the restore has to come about, the run stays as it is, and the next command tries again.
     pub(super) async fn rollback_ended(&self, run: &RunRecord, error: &GatewayError) -> Problem {
-        let event = match error {
-            GatewayError::Unavailable { .. } | GatewayError::CommitUnknown | GatewayError::Drifted(_) => abandoned(run),
-            GatewayError::Refused { .. }
-            | GatewayError::Violated { .. }
-            | GatewayError::Diverged(_)
-            | GatewayError::Internal(_) => Event::RollbackFailed,
-        };
         let problem = problem::gateway(error);
-        if run.applied_at_us.is_none() && event == Event::RollbackAbandoned {
-            // A prefix that waits to be restored: the next command tries again.
+        let must_end = run.applied_at_us.is_none() || verification_failed(run);
+        let Some(event) = work::undo_ended(flush_end(error), run.undo_generation, must_end) else {
+            let problem = if matches!(error, GatewayError::CommitUnknown) { unknown(problem) } else { problem };
             return problem.next(format!("mendwright run show {}", run.number.get()), "where the run stands");
-        }
+        };
         let mut step = Step::new(State::RollingBack, event, time::now_us())
             .attempt(run.attempt)
             .outcome(problem.code, problem.message.clone());
@@ -265,6 +269,12 @@ impl Host {
 
     fn may_undo(&self, run: &RunRecord) -> Result<(), Problem> {
         self.must_be(run, &[State::Succeeded, State::RolledBack, State::Stuck])?;
+        if !work::may_undo(run.state, run.applied_at_us.is_some()) {
+            let number = run.number.get();
+            let message = format!("of #{number} only a part was ever applied, and that is restored");
+            return Err(Problem::new(Code::RunState, message)
+                .next(format!("mendwright run plan --again {number}"), "a new plan on today's data"));
+        }
         if run.undo_until_us.is_some_and(|at| at < time::now_us()) {
             return Err(Problem::new(
                 Code::JournalExpired,
@@ -293,7 +303,7 @@ pub(super) fn generation(run: &RunRecord) -> u32 {
     u32::try_from(run.undo_generation).unwrap_or(u32::MAX)
 }
 
-/// The event that puts a run back to what it was before its undo began.
-pub(super) fn abandoned(run: &RunRecord) -> Event {
-    if generation(run).is_multiple_of(2) { Event::RollbackAbandoned } else { Event::RedoAbandoned }
+/// Whether the host itself found that the rows are not as planned: then the run's restore is its own.
+pub(super) fn verification_failed(run: &RunRecord) -> bool {
+    run.outcome.as_ref().is_some_and(|outcome| outcome.code == Code::VerifyFailed)
 }

@@ -2,20 +2,12 @@
 //! with growing pauses; failures during it are recovered from, and never tried blindly.
 
 use mendwright_core::code::Code;
-use mendwright_core::run::State;
 use mendwright_core::task::Task;
+use mendwright_core::work::{Next, TRIES_MAX, may_work_later, next, pause_us, recovery_pause_us};
 use mendwright_store::{Begun, Claimed, Idempotency, Lease, RunNumber, RunRecord};
 
-use super::apply::may_work_later;
 use super::{Applied, Host, PlanRequest, Undone, problem, time};
 use crate::view::problem::Problem;
-
-/// How often a task is tried: after the last pause, some five minutes, whoever is woken should look.
-const TRIES_MAX: u64 = 5;
-
-/// The first pause. Each further one is four times as long: 1, 4, 16, 64, 256 seconds.
-const PAUSE_US: i64 = 1_000_000;
-const PAUSE_GROWTH: i64 = 4;
 
 /// Whether what did not come about is tried again by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +16,6 @@ pub(super) enum Patience {
     Once,
     /// A worker does it.
     Again,
-}
-
-/// When a task that was tried so often is due again; `None` where it is given up.
-pub(super) fn due_again(tries: u64, now_us: i64) -> Option<i64> {
-    (tries < TRIES_MAX).then(|| now_us.saturating_add(pause_us(tries)))
-}
-
-fn pause_us(tries: u64) -> i64 {
-    let tries = u32::try_from(tries).unwrap_or(u32::MAX);
-    PAUSE_US.saturating_mul(PAUSE_GROWTH.saturating_pow(tries))
 }
 
 /// What a worker did.
@@ -111,18 +93,18 @@ impl Host {
         let asked = run.asked.as_ref();
         let confirm = asked.and_then(|asked| asked.confirm.clone()).unwrap_or_default();
         let by = asked.map(|asked| asked.by.clone()).unwrap_or_default();
-        match (run.state, asked.map(|asked| asked.task)) {
-            (State::Planning, _) => self.plan_claimed(run, lease).await.map(|()| Worked::Planned),
-            (state, _) if state.is_in_flight() => self.recover_claimed(run, lease).await.map(|()| Worked::Recovered),
-            (_, Some(Task::Apply)) => match self.apply_held(run.number, &confirm, &by, Patience::Again).await {
+        match next(run.state, asked.map(|asked| asked.task)) {
+            Next::Plan => self.plan_claimed(run, lease).await.map(|()| Worked::Planned),
+            Next::Recover => self.recover_claimed(run, lease).await.map(|()| Worked::Recovered),
+            Next::Apply => match self.apply_held(lease, &confirm, &by, Patience::Again).await {
                 Ok(applied) => Ok(Worked::Applied(Box::new(applied))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },
-            (_, Some(Task::Undo)) => match self.undo_held(run.number, &confirm, &by).await {
+            Next::Undo => match self.undo_held(lease, &confirm, &by).await {
                 Ok(undone) => Ok(Worked::Undone(Box::new(undone))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },
-            (_, Some(Task::Plan) | None) => {
+            Next::Nothing => {
                 let nothing = Problem::new(Code::Internal, format!("{} was claimed with nothing to do", run.number));
                 self.gave_up(lease, nothing).await
             }
@@ -134,8 +116,8 @@ impl Host {
         let recovered = Box::pin(self.recover(run)).await;
         let found = self.store.run(run.number).await.map_err(problem::store)?;
         if found.state.is_in_flight() && found.attempt == lease.attempt {
-            let tries = found.asked.map_or(0, |asked| asked.tries).min(TRIES_MAX - 1);
-            self.store.put_off(lease, pause_us(tries)).await.map_err(problem::store)?;
+            let pause = recovery_pause_us(found.asked.map_or(0, |asked| asked.tries));
+            self.store.put_off(lease, pause).await.map_err(problem::store)?;
         }
         recovered
     }
@@ -163,16 +145,5 @@ impl Host {
             self.store.give_up(lease, problem.code, &problem.message).await.map_err(problem::store)?;
         }
         Err(problem)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_end() {
-        let pauses: Vec<_> = (0..7).map(|tries| due_again(tries, 0).map(|at| at / 1_000_000)).collect();
-        assert_eq!(pauses, [Some(1), Some(4), Some(16), Some(64), Some(256), None, None]);
     }
 }
