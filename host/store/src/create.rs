@@ -145,12 +145,13 @@ async fn insert(
         .ok_or_else(|| Error::corrupt("counters", "value", "run", "it is gone"))?;
     let number = u64::try_from(number).map_err(|e| Error::corrupt("counters", "value", "run", e))?;
     let number = RunNumber::new(number);
-    let until = if owner.is_some() { format!("{} + {LEASE_US}", dialect::now(conn.engine())) } else { "NULL".into() };
+    let now = dialect::now(conn.engine());
+    let until = if owner.is_some() { format!("{now} + {LEASE_US}") } else { "NULL".into() };
     let sql = format!(
         "INSERT INTO runs (number, id, nonce, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
          requested_by, environment, params, only_rows, frozen_now_us, frozen_seed, parent, compensates, attempt, \
          undo_generation, task, task_by, due_at_us, tries, lease_owner, lease_until_us) VALUES ($1, $2, $3, $4, $5, \
-         $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, $18, $9, $8, 0, $19, {until})"
+         $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, $18, $9, {now}, 0, $19, {until})"
     );
     let only = serde_json::to_string(&new.only).map_err(|e| Error::Bug(e.to_string()))?;
     let begun = Fact::new("run.begun", &new.requested_by, now_us)

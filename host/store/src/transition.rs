@@ -5,7 +5,7 @@ use mendwright_core::run::{Event, State};
 use mendwright_core::task::Task;
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, Row, query};
+use crate::db::{Conn, Row, dialect, query};
 use crate::error::{Error, Result};
 use crate::run::{Outcome, RunNumber, read};
 use crate::store::Store;
@@ -22,7 +22,7 @@ pub struct Step {
     undo_until_us: Option<i64>,
     note: String,
     by: Option<String>,
-    again_at_us: Option<i64>,
+    again_after_us: Option<i64>,
     facts: Vec<Fact>,
 }
 
@@ -39,7 +39,7 @@ impl Step {
             undo_until_us: None,
             note: String::new(),
             by: None,
-            again_at_us: None,
+            again_after_us: None,
             facts: Vec::new(),
         }
     }
@@ -58,10 +58,10 @@ impl Step {
         self
     }
 
-    /// What was asked for did not come about and is to be tried again, not before this time.
+    /// What was asked for did not come about and is to be tried again after this pause.
     #[must_use]
-    pub const fn again_at(mut self, at_us: i64) -> Self {
-        self.again_at_us = Some(at_us);
+    pub const fn again_after(mut self, pause_us: i64) -> Self {
+        self.again_after_us = Some(pause_us);
         self
     }
 
@@ -192,20 +192,22 @@ pub(crate) async fn move_run(
     let applied_at_us = matches!(step.event, Event::FlushCommitted).then_some(step.now_us);
     // What is in flight has a task; what rests has none, unless it is to be tried again.
     let task = Task::of(to).map(Task::word);
-    let rests = task.is_none() && step.again_at_us.is_none();
-    let moved = query(
+    let rests = task.is_none() && step.again_after_us.is_none();
+    // When something is due is said by the clock that claims go by, never by a host's.
+    let now = dialect::now(conn.engine());
+    let moved = query(format!(
         "UPDATE runs SET state = $1, updated_at_us = $2, \
          undo_generation = undo_generation + $3, outcome_code = $4, outcome_message = $5, \
          applied_at_us = coalesce(applied_at_us, $6), undo_until_us = coalesce($7, undo_until_us), \
          task = CASE WHEN $8 = 1 THEN NULL ELSE coalesce($9, task) END, \
          task_by = CASE WHEN $8 = 1 THEN NULL ELSE coalesce(task_by, $10) END, \
          task_confirm = CASE WHEN $8 = 1 THEN NULL ELSE task_confirm END, \
-         due_at_us = CASE WHEN $8 = 1 THEN NULL ELSE coalesce($11, due_at_us, $2) END, \
+         due_at_us = CASE WHEN $8 = 1 THEN NULL ELSE coalesce({now} + $11, due_at_us, {now}) END, \
          tries = CASE WHEN $8 = 1 THEN 0 WHEN $11 IS NULL THEN tries ELSE tries + 1 END, \
          lease_owner = CASE WHEN $9 IS NULL THEN NULL ELSE lease_owner END, \
          lease_until_us = CASE WHEN $9 IS NULL THEN NULL ELSE lease_until_us END \
          WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant",
-    )
+    ))
     .bind(to.word())
     .bind(step.now_us)
     .bind(i64::from(adds_undo(step.event)))
@@ -216,7 +218,7 @@ pub(crate) async fn move_run(
     .bind(i64::from(rests))
     .bind(task)
     .bind(step.by.as_deref().unwrap_or(HOST))
-    .bind(step.again_at_us)
+    .bind(step.again_after_us)
     .bind(run.column())
     .bind(step.expected.word())
     .bind(step.attempt.map(count_column))

@@ -182,7 +182,7 @@ async fn act(store: &Store, command: &Command) -> String {
         Command::Step(run, state, event, attempt, again) => {
             let mut step = Step::new(state, event, NOW).note("a note").outcome(Code::LockWait, "why");
             step = attempt.map_or(step.clone(), |attempt| step.attempt(attempt));
-            step = if again { step.again_at(NOW + 5) } else { step };
+            step = if again { step.again_after(5) } else { step };
             told(store.step(run, step).await)
         }
         Command::Claim(run) => told(store.claim(run).await),

@@ -124,9 +124,9 @@ impl Host {
         if patience == Patience::Again
             && may_work_later(problem.code)
             && matches!(event, Event::ApplyAbandoned | Event::ApprovedApplyAbandoned)
-            && let Some(at_us) = due_again(tries, now_us)
+            && let Some(pause_us) = due_again(tries)
         {
-            step = step.again_at(at_us);
+            step = step.again_after(pause_us);
         }
         self.store.step(run.number, step).await.map_err(problem::store)?;
         if event == Event::ApplyBroken {

@@ -26,9 +26,9 @@ pub(super) enum Patience {
     Again,
 }
 
-/// When a task that was tried so often is due again; `None` where it is given up.
-pub(super) fn due_again(tries: u64, now_us: i64) -> Option<i64> {
-    (tries < TRIES_MAX).then(|| now_us.saturating_add(pause_us(tries)))
+/// After which pause a task that was tried so often is due again; `None` where it is given up.
+pub(super) fn due_again(tries: u64) -> Option<i64> {
+    (tries < TRIES_MAX).then(|| pause_us(tries))
 }
 
 fn pause_us(tries: u64) -> i64 {
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let pauses: Vec<_> = (0..7).map(|tries| due_again(tries, 0).map(|at| at / 1_000_000)).collect();
+        let pauses: Vec<_> = (0..7).map(|tries| due_again(tries).map(|pause| pause / 1_000_000)).collect();
         assert_eq!(pauses, [Some(1), Some(4), Some(16), Some(64), Some(256), None, None]);
     }
 }
