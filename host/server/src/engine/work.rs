@@ -13,6 +13,10 @@ use crate::view::problem::Problem;
 /// How often a task is tried: after the last pause, some five minutes, whoever is woken should look.
 const TRIES_MAX: u64 = 5;
 
+/// How often a dry run is tried whose rehearsal finds its rows busy. What is still busy five seconds later is
+/// shown as a plan without a rehearsal, and says so.
+const REHEARSED_MAX: u64 = 2;
+
 /// The first pause. Each further one is four times as long: 1, 4, 16, 64, 256 seconds.
 const PAUSE_US: i64 = 1_000_000;
 const PAUSE_GROWTH: i64 = 4;
@@ -147,8 +151,10 @@ impl Host {
             Ok(manifest) => manifest,
             Err(problem) => return Err(self.end_planning(run, problem.into()).await),
         };
-        let Err(stopped) = Box::pin(self.plan_run(run, manifest, &request, None)).await else { return Ok(()) };
         let tries = run.asked.as_ref().map_or(0, |asked| asked.tries);
+        let patience = if tries < REHEARSED_MAX { Patience::Again } else { Patience::Once };
+        let planned = Box::pin(self.plan_run(run, manifest, &request, None, patience)).await;
+        let Err(stopped) = planned else { return Ok(()) };
         if may_work_later(stopped.problem.code) && tries < TRIES_MAX {
             self.store.put_off(lease, pause_us(tries)).await.map_err(problem::store)?;
             return Err(stopped.problem);
