@@ -14,7 +14,11 @@ GUEST_BUILD := $(LOCKED) --target wasm32-wasip2 --target-dir target/guests
 # How long `make soak` goes on.
 MINUTES ?= 30
 
-.PHONY: help demo demo-attack recordings test bench soak fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
+# How many hosts `make kill` kills on each engine, and with which chance: the same seed, the same workloads.
+KILLS ?= 500
+SEED ?= $(shell date +%s)
+
+.PHONY: help demo demo-attack recordings test bench soak kill fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +44,9 @@ bench: setup ## the benches; docs/PERFORMANCE.md says what they measure
 
 soak: setup ## the contract tests again and again with new random cases (MINUTES=30)
 	scripts/soak.sh $(MINUTES)
+
+kill: setup ## kill hosts and servers at random under load, and check what is left (KILLS=500 SEED=…)
+	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test $(LOCKED) $(HOST_PACKAGES) --test contract serve::kills -- --nocapture
 
 fmt: setup-rust ## format everything
 	$(CARGO) fmt --all

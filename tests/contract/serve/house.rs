@@ -52,7 +52,7 @@ impl Control {
         }
     }
 
-    fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         match self {
             Self::Sqlite => "",
             Self::Postgres(database) => &database.url,
@@ -70,7 +70,11 @@ pub(super) struct House {
 
 impl House {
     pub(super) async fn new(world: World, control: Engine) -> Self {
-        let control = Control::new(control).await;
+        Self::with(world, Control::new(control).await)
+    }
+
+    /// The same, with this control store.
+    pub(super) fn with(world: World, control: Control) -> Self {
         if let Control::Postgres(_) = control {
             let place = world.directory();
             std::fs::copy(place.join("control.db.key"), place.join("mendwright.key")).unwrap();
@@ -103,11 +107,33 @@ impl House {
         self.command(name, typed).env("MENDWRIGHT_LOG", "error").output().unwrap()
     }
 
+    /// The file of the key that the demo made for somebody.
+    pub(super) fn keys_of(&self, person: &str) -> String {
+        let found = std::fs::read_dir(self.world.directory()).unwrap().map(|entry| entry.unwrap().path());
+        let name = format!("{person}.key");
+        let key = found.map(|path| path.join(&name)).find(|key| key.exists()).expect("a key of the demo's");
+        key.display().to_string()
+    }
+
+    /// Makes commands of one kind, for whoever types them later.
+    pub(super) fn typist(
+        &self,
+        name: &str,
+        typed: impl Fn(&str) -> Vec<String> + Send + Sync + 'static,
+    ) -> Box<dyn Fn(&str) -> Command + Send + Sync> {
+        let (config, target, control) = (self.config(name), self.world.url(), self.control.url().to_owned());
+        Box::new(move |about| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
+            command.arg(&config).arg("cli").args(typed(about)).stdin(Stdio::null());
+            command.env("TARGET_URL", &target).env("CONTROL_URL", &control).env("USER", user());
+            command.env("MENDWRIGHT_LOG", "error").env("NO_COLOR", "1").env_remove("CRASH_AT");
+            command
+        })
+    }
+
     /// Lets bob approve a run, with the key that the demo made for him.
     pub(super) fn approve(&self, name: &str, run: &str) {
-        let found = std::fs::read_dir(self.world.directory()).unwrap().map(|entry| entry.unwrap().path());
-        let key = found.map(|path| path.join("bob.key")).find(|key| key.exists()).expect("bob's key");
-        let said = self.cli(name, &["run", "approve", run, "--key", &key.display().to_string()]);
+        let said = self.cli(name, &["run", "approve", run, "--key", &self.keys_of("bob")]);
         assert!(said.status.success(), "{said:?}");
     }
 
@@ -125,6 +151,11 @@ impl House {
         })
         .await;
         serving
+    }
+
+    /// What the hosts of that name logged.
+    pub(super) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.world.directory().join(format!("{name}.log"))).unwrap_or_default()
     }
 
     /// The control store, as another process has it.
