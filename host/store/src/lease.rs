@@ -374,8 +374,8 @@ mod tests {
 
     use super::*;
     use crate::create::{Begun, Idempotency};
-    use crate::transition::Step;
     use crate::testing::{NOW, new_run, open, opened, path, planned, planning, tamper};
+    use crate::transition::Step;
 
     async fn enqueue(store: &Store, tenant: &str) -> RunNumber {
         let Begun::New(run) = store.enqueue_run(new_run(tenant), None, 1).await.unwrap() else { panic!("new") };

@@ -92,7 +92,9 @@ async fn two_hosts_on_one_postgres_share_the_work() {
 /// rehearsal. So it is planned again when they are free.
 #[tokio::test]
 async fn a_dry_run_whose_rows_are_busy_is_tried_again() {
-    let house = House::new(shop(Engine::Postgres).await, Engine::Postgres).await;
+    let mut world = shop(Engine::Postgres).await;
+    world.database_keys = "dry_run_lock_ms_max = 3000\n".to_owned();
+    let house = House::new(world, Engine::Postgres).await;
     let mut app = house.world.app().await;
     app.run("BEGIN; UPDATE article SET price = price WHERE id = 1").await;
     let host = house.serve("host").await;

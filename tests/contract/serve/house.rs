@@ -1,5 +1,6 @@
 //! A running host, and ways to speak with it.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,8 @@ pub(super) struct House {
     pub(super) control: Control,
     /// What is added to the configuration.
     pub(super) more: &'static str,
+    /// Hosts that go to their servers by another port: a proxy's.
+    pub(super) ways: BTreeMap<String, u16>,
 }
 
 impl House {
@@ -80,7 +83,7 @@ impl House {
             std::fs::copy(place.join("control.db.key"), place.join("mendwright.key")).unwrap();
             std::fs::rename(place.join("control.db.cache"), place.join("mendwright.cache")).unwrap();
         }
-        Self { world, control, more: "" }
+        Self { world, control, more: "", ways: BTreeMap::new() }
     }
 
     /// The configuration of one host of the house.
@@ -97,8 +100,20 @@ impl House {
     fn command(&self, name: &str, typed: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
         command.arg(self.config(name)).arg("cli").args(typed).stdin(Stdio::null());
-        command.env("TARGET_URL", self.world.url()).env("CONTROL_URL", self.control.url()).env("USER", user());
-        command.env("MENDWRIGHT_LOG", "mendwright=info").env("NO_COLOR", "1").env_remove("CRASH_AT");
+        let way = |url: &str| match self.ways.get(name) {
+            None => url.to_owned(),
+            Some(port) => {
+                let (head, rest) = url.split_once("@127.0.0.1:").expect("the URL of a server");
+                let database = rest.split_once('/').expect("with a database").1;
+                format!("{head}@127.0.0.1:{port}/{database}")
+            }
+        };
+        command.env("TARGET_URL", way(&self.world.url())).env("CONTROL_URL", way(self.control.url()));
+        command
+            .env("USER", user())
+            .env("MENDWRIGHT_LOG", "mendwright=info")
+            .env("NO_COLOR", "1")
+            .env_remove("CRASH_AT");
         command
     }
 
