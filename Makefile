@@ -17,7 +17,11 @@ MINUTES ?= 30
 # How many schedules `make simulate` plays.
 SCHEDULES ?= 1000000
 
-.PHONY: help demo demo-attack recordings test bench soak simulate fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
+# How many hosts `make kill` kills on each engine, and with which chance: the same seed, the same workloads.
+KILLS ?= 500
+SEED ?= $(shell date +%s)
+
+.PHONY: help demo demo-attack recordings test bench soak simulate kill fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +50,9 @@ soak: setup ## the contract tests again and again with new random cases (MINUTES
 
 simulate: setup-rust ## the simulation on many schedules (SCHEDULES=1000000); docs/SIMULATION.md says of what
 	SCHEDULES=$(SCHEDULES) $(CARGO) test $(LOCKED) --release --package mendwright-simulation --test properties every_property -- --nocapture
+
+kill: setup ## kill hosts and servers at random under load, and check what is left (KILLS=500 SEED=…)
+	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test $(LOCKED) $(HOST_PACKAGES) --test contract serve::kills -- --nocapture
 
 fmt: setup-rust ## format everything
 	$(CARGO) fmt --all

@@ -52,11 +52,7 @@ const FORGERIES: [Forgery; 12] = [
         &["approvals", "applied"],
     ),
     ("the component is another one", |b| b["job"]["component"] = json!("AGFzbQ=="), &["component"]),
-    (
-        "the manifest is another one",
-        |b| edit(&mut b["job"]["manifest"], "Makes each", "Spoils each"),
-        &["manifest"],
-    ),
+    ("the manifest is another one", |b| edit(&mut b["job"]["manifest"], "Makes each", "Spoils each"), &["manifest"]),
     (
         "an entry is another one",
         |b| b["proof"]["entries"][1]["entry"] = b["proof"]["entries"][0]["entry"].clone(),

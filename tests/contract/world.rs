@@ -166,9 +166,20 @@ impl World {
 
     /// A database made by these statements, bound by this part of a configuration, initialised.
     pub(crate) async fn of(engine: Engine, schema: &str, bindings: &str) -> Self {
+        match engine {
+            Engine::Sqlite => Self::of_database(None, schema, bindings).await,
+            Engine::Postgres => {
+                let database = Cluster::shared().empty_database("world").await.unwrap();
+                Self::of_database(Some(database), schema, bindings).await
+            }
+        }
+    }
+
+    /// The same in this database of a server, or in a file.
+    pub(crate) async fn of_database(server: Option<Database>, schema: &str, bindings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let target = match engine {
-            Engine::Sqlite => {
+        let (engine, target) = match server {
+            None => {
                 let path = directory.path().join("target.db");
                 let file = SqliteFile::new(Journal::Wal).await.unwrap();
                 drop(file);
@@ -177,9 +188,9 @@ impl World {
                     .create_if_missing(true)
                     .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
                 drop(sqlx::ConnectOptions::connect(&options).await.unwrap());
-                Target::Sqlite(path)
+                (Engine::Sqlite, Target::Sqlite(path))
             }
-            Engine::Postgres => Target::Postgres(Cluster::shared().empty_database("world").await.unwrap()),
+            Some(database) => (Engine::Postgres, Target::Postgres(database)),
         };
         let world = Self { engine, directory, target, bindings: bindings.to_owned(), database_keys: String::new() };
         world.sql(schema).await;

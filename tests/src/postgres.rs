@@ -182,6 +182,29 @@ impl Cluster {
         bail!("PostgreSQL was not ready after {:?}:\n{}", POLL * POLLS_MAX, read("server.log"))
     }
 
+    /// Knocks the server down as `pg_ctl stop -m immediate` does, with whatever it has in hand, and returns
+    /// when it has recovered and accepts connections again.
+    ///
+    /// # Errors
+    /// It does not come back.
+    pub fn knock_down(&self) -> anyhow::Result<()> {
+        let pid_file = self.directory.join("data/postmaster.pid");
+        let pid = pid_in(&pid_file).context("the server does not run")?;
+        std::fs::write(self.directory.join("again"), "")?;
+        let quit = Command::new("kill").args(["-QUIT", &pid.to_string()]).status()?;
+        anyhow::ensure!(quit.success(), "the server {pid} cannot be told to quit");
+        for _ in 0..POLLS_MAX {
+            if pid_in(&pid_file) != Some(pid) {
+                break;
+            }
+            std::thread::sleep(POLL);
+        }
+        match self.wait_until_ready()? {
+            Ready::Yes => Ok(()),
+            Ready::PortTaken => bail!("somebody took the server's port meanwhile"),
+        }
+    }
+
     /// The port on 127.0.0.1.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -419,6 +442,21 @@ mod tests {
         assert!(!is_alive(server));
         assert!(!directory.exists());
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_knocked_down_comes_back_with_what_was_committed() {
+        let cluster = Cluster::start(Durability::Full).unwrap();
+        let database = cluster.empty_database("empty").await.unwrap();
+        let mut connection = database.connect().await.unwrap();
+        sqlx::raw_sql("CREATE TABLE t (n int); INSERT INTO t VALUES (7)").execute(&mut connection).await.unwrap();
+        let server = pid_in(&cluster.directory().join("data/postmaster.pid"));
+        cluster.knock_down().unwrap();
+        assert_ne!(pid_in(&cluster.directory().join("data/postmaster.pid")), server);
+        assert!(sqlx::raw_sql("SELECT 1").execute(&mut connection).await.is_err(), "its connections are gone");
+        let mut connection = database.connect().await.unwrap();
+        let n: i32 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(n, 7);
     }
 
     #[test]

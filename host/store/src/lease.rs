@@ -375,10 +375,31 @@ mod tests {
     use super::*;
     use crate::create::{Begun, Idempotency};
     use crate::testing::{NOW, new_run, open, opened, path, planned, planning, tamper};
+    use crate::transition::Step;
 
     async fn enqueue(store: &Store, tenant: &str) -> RunNumber {
         let Begun::New(run) = store.enqueue_run(new_run(tenant), None, 1).await.unwrap() else { panic!("new") };
         run.number
+    }
+
+    /// The clock of a host that is an hour ahead (or behind) says nothing about when something is due.
+    #[tokio::test]
+    async fn what_is_due_is_said_by_the_databases_clock_alone() {
+        let (_dir, store) = opened().await;
+        let ahead = store.clock_us().await.unwrap() + 3_600_000_000;
+        let Begun::New(run) = store.enqueue_run(new_run("Germany"), None, ahead).await.unwrap() else { panic!("new") };
+        let claimed = store.claim_due(9, Concurrency::default()).await.unwrap();
+        assert_eq!(claimed.iter().map(|(run, _)| run.number).collect::<Vec<_>>(), [run.number]);
+        let planned = planned(&store, "France", 1).await;
+        let record = store.run(planned).await.unwrap();
+        store.ask(&record, Task::Apply, "person:alice", None).await.unwrap();
+        let (_, lease) = store.claim_due(9, Concurrency::default()).await.unwrap().remove(0);
+        let step = |state, event| Step::new(state, event, ahead).attempt(lease.attempt);
+        store.step(planned, step(State::Planned, Event::ApplyStarted)).await.unwrap();
+        store.step(planned, step(State::Applying, Event::ApplyAbandoned).again_in(60_000_000)).await.unwrap();
+        let due = store.run(planned).await.unwrap().asked.unwrap().due_at_us;
+        let now = store.clock_us().await.unwrap();
+        assert!((now..=now + 60_000_000).contains(&due), "{due} is not within a minute of {now}");
     }
 
     #[tokio::test]

@@ -61,3 +61,48 @@ async fn a_host_that_is_killed_while_it_plans_leaves_work_that_the_next_one_fini
         drop(host);
     }
 }
+
+#[tokio::test]
+async fn two_hosts_on_one_postgres_share_the_work() {
+    let mut world = shop(Engine::Postgres).await;
+    // All of them rehearse on the same rows: none is to be given up for that.
+    world.database_keys =
+        "dry_run_lock_ms_max = 60000\nlock_timeout = \"60s\"\nstatement_timeout = \"60s\"\n".to_owned();
+    let mut house = House::new(world, Engine::Postgres).await;
+    house.more = "[limits]\nconcurrency = { overall = 64, per_tenant = 64 }\n";
+    let (one, two) = (house.serve("one").await, house.serve("two").await);
+    let worked = |log: String| log.matches("working").count();
+    (0..MANY).for_each(|_| drop(one.plan("")));
+    let mut asked = MANY;
+    // How they share it is a matter of luck: whoever looks first takes it.
+    until("both have worked", async || {
+        one.plan("");
+        asked += 1;
+        worked(one.log()) > 0 && worked(two.log()) > 0
+    })
+    .await;
+    let store = house.store().await;
+    all_planned(&store, asked).await;
+    for run in runs(&store).await {
+        assert_eq!((run.state, run.attempt), (State::AwaitingApproval, 1), "{} was planned by one of them", run.number);
+    }
+}
+
+/// A plan that could not be rehearsed because its rows were busy could never be applied: policy wants the
+/// rehearsal. So it is planned again when they are free.
+#[tokio::test]
+async fn a_dry_run_whose_rows_are_busy_is_tried_again() {
+    let mut world = shop(Engine::Postgres).await;
+    world.database_keys = "dry_run_lock_ms_max = 3000\n".to_owned();
+    let house = House::new(world, Engine::Postgres).await;
+    let mut app = house.world.app().await;
+    app.run("BEGIN; UPDATE article SET price = price WHERE id = 1").await;
+    let host = house.serve("host").await;
+    let number = super::house::number(&host.plan(""));
+    let store = house.store().await;
+    let asked = async || store.run(number).await.unwrap().asked.map(|asked| asked.tries);
+    until("it was put off", async || asked().await == Some(1)).await;
+    app.run("COMMIT").await;
+    until("it is planned", async || store.run(number).await.unwrap().state == State::AwaitingApproval).await;
+    assert_eq!(store.load_plan(number).await.unwrap().document.rehearsal.passed, Some(true));
+}

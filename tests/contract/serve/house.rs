@@ -1,5 +1,6 @@
 //! A running host, and ways to speak with it.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ impl Control {
         }
     }
 
-    fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         match self {
             Self::Sqlite => "",
             Self::Postgres(database) => &database.url,
@@ -66,17 +67,23 @@ pub(super) struct House {
     pub(super) control: Control,
     /// What is added to the configuration.
     pub(super) more: &'static str,
+    /// Hosts that go to their servers by another port: a proxy's.
+    pub(super) ways: BTreeMap<String, u16>,
 }
 
 impl House {
     pub(super) async fn new(world: World, control: Engine) -> Self {
-        let control = Control::new(control).await;
+        Self::with(world, Control::new(control).await)
+    }
+
+    /// The same, with this control store.
+    pub(super) fn with(world: World, control: Control) -> Self {
         if let Control::Postgres(_) = control {
             let place = world.directory();
             std::fs::copy(place.join("control.db.key"), place.join("mendwright.key")).unwrap();
             std::fs::rename(place.join("control.db.cache"), place.join("mendwright.cache")).unwrap();
         }
-        Self { world, control, more: "" }
+        Self { world, control, more: "", ways: BTreeMap::new() }
     }
 
     /// The configuration of one host of the house.
@@ -93,8 +100,20 @@ impl House {
     fn command(&self, name: &str, typed: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
         command.arg(self.config(name)).arg("cli").args(typed).stdin(Stdio::null());
-        command.env("TARGET_URL", self.world.url()).env("CONTROL_URL", self.control.url()).env("USER", user());
-        command.env("MENDWRIGHT_LOG", "mendwright=info").env("NO_COLOR", "1").env_remove("CRASH_AT");
+        let way = |url: &str| match self.ways.get(name) {
+            None => url.to_owned(),
+            Some(port) => {
+                let (head, rest) = url.split_once("@127.0.0.1:").expect("the URL of a server");
+                let database = rest.split_once('/').expect("with a database").1;
+                format!("{head}@127.0.0.1:{port}/{database}")
+            }
+        };
+        command.env("TARGET_URL", way(&self.world.url())).env("CONTROL_URL", way(self.control.url()));
+        command
+            .env("USER", user())
+            .env("MENDWRIGHT_LOG", "mendwright=info")
+            .env("NO_COLOR", "1")
+            .env_remove("CRASH_AT");
         command
     }
 
@@ -103,11 +122,33 @@ impl House {
         self.command(name, typed).env("MENDWRIGHT_LOG", "error").output().unwrap()
     }
 
+    /// The file of the key that the demo made for somebody.
+    pub(super) fn keys_of(&self, person: &str) -> String {
+        let found = std::fs::read_dir(self.world.directory()).unwrap().map(|entry| entry.unwrap().path());
+        let name = format!("{person}.key");
+        let key = found.map(|path| path.join(&name)).find(|key| key.exists()).expect("a key of the demo's");
+        key.display().to_string()
+    }
+
+    /// Makes commands of one kind, for whoever types them later.
+    pub(super) fn typist(
+        &self,
+        name: &str,
+        typed: impl Fn(&str) -> Vec<String> + Send + Sync + 'static,
+    ) -> Box<dyn Fn(&str) -> Command + Send + Sync> {
+        let (config, target, control) = (self.config(name), self.world.url(), self.control.url().to_owned());
+        Box::new(move |about| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
+            command.arg(&config).arg("cli").args(typed(about)).stdin(Stdio::null());
+            command.env("TARGET_URL", &target).env("CONTROL_URL", &control).env("USER", user());
+            command.env("MENDWRIGHT_LOG", "error").env("NO_COLOR", "1").env_remove("CRASH_AT");
+            command
+        })
+    }
+
     /// Lets bob approve a run, with the key that the demo made for him.
     pub(super) fn approve(&self, name: &str, run: &str) {
-        let found = std::fs::read_dir(self.world.directory()).unwrap().map(|entry| entry.unwrap().path());
-        let key = found.map(|path| path.join("bob.key")).find(|key| key.exists()).expect("bob's key");
-        let said = self.cli(name, &["run", "approve", run, "--key", &key.display().to_string()]);
+        let said = self.cli(name, &["run", "approve", run, "--key", &self.keys_of("bob")]);
         assert!(said.status.success(), "{said:?}");
     }
 
@@ -125,6 +166,11 @@ impl House {
         })
         .await;
         serving
+    }
+
+    /// What the hosts of that name logged.
+    pub(super) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.world.directory().join(format!("{name}.log"))).unwrap_or_default()
     }
 
     /// The control store, as another process has it.

@@ -5,4 +5,5 @@ mod api;
 mod commands;
 mod hosts;
 mod house;
+mod kills;
 mod stopping;

@@ -7,7 +7,7 @@ use mendwright_core::task::Task;
 use mendwright_simulation::choices::Choices;
 use mendwright_simulation::control::{Control, Fail, Job, Lease, Plan, Step};
 use mendwright_store::fixtures::{NOW, changes, document, header, new_run};
-use mendwright_store::{Begun, Concurrency, Error, Lease as StoreLease, NewPlan, RunNumber, Store};
+use mendwright_store::{Begun, Concurrency, Error, Known, Lease as StoreLease, NewPlan, RunNumber, Store, Verdict};
 
 /// Sequences of commands, each against a fresh pair of stores.
 const SEQUENCES: u64 = 20;
@@ -174,7 +174,10 @@ impl Pair {
         let salt = mendwright_core::commitment::Salt::new([9; 32]);
         let plan =
             NewPlan { header: &header, document: &document, salt: &salt, log: &[], expires_at_us: NOW, now_us: NOW };
-        let saved = real(store.save_plan(number, plan, &bound).await, |state| state.to_string());
+        let as_it_is = |_: &Known| Ok::<_, std::convert::Infallible>(Verdict::default());
+        let saved = real(store.save_plan(number, plan, &bound, as_it_is).await.map(|Ok(state)| state), |state| {
+            state.to_string()
+        });
         let plan = Plan { changes: bound, digest: header.digest() };
         (self.model.save_plan(run, plan, NOW, self.now_us).map(|state| state.to_string()), saved)
     }

@@ -179,7 +179,7 @@ fn rehearsal_record(rehearsed: &Rehearsed, computed: &Computed, undo_until_us: i
         .flat_map(|(_, resolved)| resolved.cascades.iter().cloned());
     let (passed, detail) = match rehearsed {
         Rehearsed::Passed => (Some(true), String::new()),
-        Rehearsed::NotHeld(why) => (None, why.clone()),
+        Rehearsed::NotHeld(why) | Rehearsed::Busy(why) => (None, why.clone()),
     };
     Rehearsal {
         passed,

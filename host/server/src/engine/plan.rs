@@ -24,6 +24,7 @@ use super::document::{self, Parts};
 use super::execute::{Execution, Stopped};
 use super::job::Ready;
 use super::record::Slot;
+use super::work::Patience;
 use super::{Host, Progress, only, problem, random, time};
 use crate::view::problem::Problem;
 
@@ -75,7 +76,7 @@ impl Host {
         let new = self.new_run(&manifest, &request, now_us)?;
         let (run, lease) = self.store.create_run(new, now_us).await.map_err(problem::store)?;
         let planning = async {
-            match Box::pin(self.plan_run(&run, manifest, &request, slot)).await {
+            match Box::pin(self.plan_run(&run, manifest, &request, slot, Patience::Once)).await {
                 Ok(()) => self.store.run(run.number).await.map_err(problem::store),
                 Err(stopped) => Err(self.end_planning(&run, stopped).await),
             }
@@ -152,6 +153,7 @@ impl Host {
         manifest: Manifest,
         request: &PlanRequest,
         slot: Option<&Slot>,
+        patience: Patience,
     ) -> Result<(), Stopped> {
         self.may_plan(run, &manifest).await?;
         let ready = self.ready(manifest, &run.tenant).await?;
@@ -166,6 +168,9 @@ impl Host {
         let plan = self.bind(&ready, run, &execution, &binder, only);
         may_batch(&ready.manifest, plan.header.outcome.level, &execution.computed).map_err(with_log)?;
         let rehearsal = self.rehearse(&execution.computed).await.map_err(with_log)?;
+        if let (Rehearsed::Busy(why), Patience::Again) = (&rehearsal, patience) {
+            return Err(with_log(Problem::new(Code::LockWait, format!("the plan could not be rehearsed: {why}"))));
+        }
         let now_us = time::now_us();
         let expires_at_us = now_us.saturating_add(PLAN_VALID_US);
         let parts = Parts {

@@ -9,6 +9,10 @@ use mendwright_store::{Begun, Claimed, Idempotency, Lease, RunNumber, RunRecord}
 use super::{Applied, Host, PlanRequest, Undone, problem, time};
 use crate::view::problem::Problem;
 
+/// How often a dry run is tried whose rehearsal finds its rows busy. What is still busy five seconds later is
+/// shown as a plan without a rehearsal, and says so.
+const REHEARSED_MAX: u64 = 2;
+
 /// Whether what did not come about is tried again by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
@@ -129,8 +133,10 @@ impl Host {
             Ok(manifest) => manifest,
             Err(problem) => return Err(self.end_planning(run, problem.into()).await),
         };
-        let Err(stopped) = Box::pin(self.plan_run(run, manifest, &request, None)).await else { return Ok(()) };
         let tries = run.asked.as_ref().map_or(0, |asked| asked.tries);
+        let patience = if tries < REHEARSED_MAX { Patience::Again } else { Patience::Once };
+        let planned = Box::pin(self.plan_run(run, manifest, &request, None, patience)).await;
+        let Err(stopped) = planned else { return Ok(()) };
         if may_work_later(stopped.problem.code) && tries < TRIES_MAX {
             self.store.put_off(lease, pause_us(tries)).await.map_err(problem::store)?;
             return Err(stopped.problem);

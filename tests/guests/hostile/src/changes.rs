@@ -1,8 +1,8 @@
 //! Attacks on P2, *apply equals plan*: what is computed at apply is not what people approved.
 
-use crate::bindings::mendwright::repair::table_writes;
 use crate::bindings::mendwright::repair::types::Value;
-use crate::params::{change, decimal, say};
+use crate::bindings::mendwright::repair::{table_writes, tables};
+use crate::params::{change, decimal, found, say};
 use crate::{Outcome, Run};
 
 fn update(run: &Run, rows: Vec<(Vec<Value>, Value)>) -> Outcome {
@@ -15,6 +15,19 @@ fn update(run: &Run, rows: Vec<(Vec<Value>, Value)>) -> Outcome {
 /// No attack: sets the column of the given rows. What a test compares with.
 pub(crate) fn none(run: &Run) -> Outcome {
     update(run, run.params.rows())
+}
+
+/// No attack: counts the column of the given rows up by one. Done twice it counts to two: nothing that is
+/// done twice stays unseen.
+pub(crate) fn count_up(run: &Run) -> Outcome {
+    let keys: Vec<_> = run.params.rows().into_iter().map(|(key, _)| key).collect();
+    let rows = say("get", tables::get(&run.params.table(), &keys, &[run.params.column()]));
+    let counted = keys.into_iter().zip(rows.as_ref().map(found).unwrap_or_default());
+    let counted = counted.filter_map(|(key, row)| match row?.first()? {
+        Value::Integer(n) => Some((key, Value::Integer(n + 1))),
+        _ => None,
+    });
+    update(run, counted.collect())
 }
 
 /// Shows one change, and makes another when it is applied.

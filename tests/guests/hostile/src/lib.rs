@@ -35,6 +35,7 @@ type Attack = fn(&Run) -> Outcome;
 fn attack(name: &str) -> Option<Attack> {
     Some(match name {
         "none" => changes::none,
+        "count-up" => changes::count_up,
         "different-at-apply" => changes::different_at_apply,
         "more-at-apply" => changes::more_at_apply,
         "fewer-at-apply" => changes::fewer_at_apply,

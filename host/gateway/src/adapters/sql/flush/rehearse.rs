@@ -29,6 +29,8 @@ pub enum Rehearsed {
     Passed,
     /// It could not be held, and why.
     NotHeld(String),
+    /// It could not be held while others worked on the same rows, and why: later it may.
+    Busy(String),
 }
 
 /// Holds the rehearsal, for no longer than an application may be made to wait.
@@ -52,10 +54,7 @@ pub(crate) async fn rehearse(
     connection.limit_statements(limit).await?;
     let held = tokio::time::timeout(limit, in_transaction(&mut connection, target, tenant, groups, resolved)).await;
     let too_long = || {
-        Ok(Rehearsed::NotHeld(format!(
-            "it would hold locks for more than dry_run_lock_ms_max = {} ms",
-            limit.as_millis()
-        )))
+        Ok(Rehearsed::Busy(format!("it would hold locks for more than dry_run_lock_ms_max = {} ms", limit.as_millis())))
     };
     match held {
         Err(_elapsed) => {
@@ -69,7 +68,7 @@ pub(crate) async fn rehearse(
             connection.close().await;
             match outcome {
                 Err(Error::Unavailable { code: Code::TargetLocked, .. }) => {
-                    Ok(Rehearsed::NotHeld("somebody else holds a lock that it needs".to_owned()))
+                    Ok(Rehearsed::Busy("somebody else holds a lock that it needs".to_owned()))
                 }
                 Err(Error::Unavailable { code: Code::TargetUnavailable, .. }) => too_long(),
                 Err(Error::Refused { code: Code::TargetUnsafe, message }) => Ok(Rehearsed::NotHeld(message)),
