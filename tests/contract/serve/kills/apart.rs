@@ -44,7 +44,7 @@ async fn a_host_that_slept_and_one_that_was_cut_off_write_nothing_twice() {
         let (proxy, over) = (proxy.clone(), over.clone());
         async move {
             let mut cuts = 0;
-            while !over.load(Ordering::SeqCst) {
+            while cuts < CUTS && !over.load(Ordering::SeqCst) {
                 let next = [Cut::AfterCommit(1), Cut::BeforeCommit(2), Cut::AfterCommit(2), Cut::AtMessage(97)];
                 proxy.arm(next[usize::try_from(cuts).unwrap_or_default() % next.len()]);
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
