@@ -143,9 +143,7 @@ impl Monitor {
     /// The target commits.
     pub fn committed(&mut self, tx: &Tx, before: &Kept, after: &Kept) {
         self.events += 1;
-        if !tx.writes.is_empty() {
-            self.backups.push((tx.id, before.clone()));
-        }
+        self.backups.push((tx.id, before.clone()));
         if self.taken_over.get(&tx.id.run).is_some_and(|highest| *highest > tx.attempt) {
             self.violated(Property::NoWriteAfterFence, format!("{:?} of attempt {}", tx.id, tx.attempt));
         }

@@ -1,6 +1,9 @@
 //! The model of the control store against the real one on SQLite: the same commands, drawn from a seed, and the
 //! same answers and rows after each. Time is moved by moving every time that the real one has written down.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test: its helpers may panic like itself")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "any other error is one that nothing here may meet")]
+
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, State};
 use mendwright_core::task::Task;
