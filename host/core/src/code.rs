@@ -71,6 +71,7 @@ codes! {
     JobUnknown = "ERR_JOB_UNKNOWN", Ux, "There is no such job in the jobs directory.";
     JobBuild = "ERR_JOB_BUILD", Ux, "The job's component could not be built.";
     ResourceUnknown = "ERR_RESOURCE_UNKNOWN", Ux, "There is no such resource in the configuration.";
+    TenantsUnknown = "ERR_TENANTS_UNKNOWN", Ux, "It is not known which tenants there are, or they are too many.";
     DatabaseUnknown = "ERR_DATABASE_UNKNOWN", Ux, "There is no such database in the configuration.";
     CodeUnknown = "ERR_CODE_UNKNOWN", Ux, "There is no such error code.";
     ParamInvalid = "ERR_PARAM_INVALID", Ux, "A parameter does not satisfy the job's schema.";

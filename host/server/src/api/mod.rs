@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`problem`]: what went wrong; [`run`]: a run; [`look`]: its plan's changes, what
 //! happened to it, what the job said; [`act`]: what is asked for, and what came of it; [`switch`]: how
-//! switches stand; [`status`]: what the host does; [`audit`]: what was written down.
+//! switches stand; [`status`]: what the host does; [`tenant`]: whose data there is; [`audit`]: what was written down.
 
 pub mod act;
 pub mod audit;
@@ -15,6 +15,7 @@ pub mod problem;
 pub mod run;
 pub mod status;
 pub mod switch;
+pub mod tenant;
 pub mod vote;
 
 use mendwright_core::code::Code;

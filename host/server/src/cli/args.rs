@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
     audit, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run, serve,
-    status, stop, switch,
+    status, stop, switch, tenant,
 };
 
 /// Repairs production data with code that you can trust before it runs.
@@ -97,6 +97,9 @@ pub enum Command {
     /// The tables that jobs may know of.
     #[command(subcommand)]
     Resource(resource::Verb),
+    /// Whose data there is.
+    #[command(subcommand)]
+    Tenant(tenant::Verb),
     /// The databases that may be repaired.
     #[command(subcommand)]
     Database(database::Verb),

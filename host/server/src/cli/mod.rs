@@ -34,6 +34,7 @@ mod serve;
 mod status;
 mod stop;
 mod switch;
+mod tenant;
 
 use std::ffi::OsString;
 
@@ -97,6 +98,7 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Status(args) => runtime::block_on(context, status::run(context, args)),
         Command::Doctor(args) => runtime::block_on(context, doctor::run(context, args)),
         Command::Stop(args) => runtime::block_on(context, stop::run(context, args)),
+        Command::Tenant(verb) => tenant::dispatch(context, verb),
         Command::Switch(verb) => switch::dispatch(context, verb),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

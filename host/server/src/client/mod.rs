@@ -20,6 +20,7 @@ use crate::api::look::{ChangesBody, EventBody, EventsBody, LineBody, LogBody};
 use crate::api::run::{ListedBody, RunBody, RunsBody};
 use crate::api::status::StatusBody;
 use crate::api::switch::{SwitchesBody, ThrowBody, ThrownBody};
+use crate::api::tenant::TenantsBody;
 use crate::api::vote::DecisionsBody;
 use crate::engine::{Applied, PlanRequest, Undone};
 use crate::view::problem::Problem;
@@ -181,6 +182,11 @@ impl Client {
         };
         let scope = switch.scope.to_string();
         self.ask(Request::new(Method::PUT, &["switches", switch.kind.word(), &scope]).body(&body)).await
+    }
+
+    /// Whose data there is.
+    pub(crate) async fn tenants(&self) -> Result<TenantsBody, Problem> {
+        self.ask(Request::get(&["tenants"])).await
     }
 
     /// The host, the switches, and what is not settled.

@@ -3,7 +3,7 @@
 //! **Invariant**: authority, plan and journal decide; nothing here writes a target by itself, and
 //! nothing of a component runs while the gateway writes.
 //!
-//! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
+//! - [`Host`]: the open parts; `targets`, `tenants`, `job`: what a run needs to be looked up;
 //! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
@@ -32,6 +32,7 @@ pub(crate) mod problem;
 mod record;
 mod recover;
 mod targets;
+pub(crate) mod tenants;
 pub(crate) mod time;
 mod undo;
 mod watch;
@@ -164,6 +165,14 @@ impl Host {
     /// There is no such database, or a variable of its URL is not set.
     pub fn target(&self, database: &str) -> Result<Target, Problem> {
         target(&self.config, &self.env, database)
+    }
+
+    /// Whose data there is.
+    ///
+    /// # Errors
+    /// As [`tenants::tenants`].
+    pub(crate) async fn tenants(&self) -> Result<crate::api::tenant::TenantsBody, Problem> {
+        tenants::tenants(&self.config, &self.env).await
     }
 
     fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {

@@ -27,6 +27,7 @@ pub mod run;
 pub mod sql;
 pub mod status;
 pub mod switch;
+pub mod tenant;
 pub mod undo;
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_JOB_UNKNOWN",
     "ERR_JOB_BUILD",
     "ERR_RESOURCE_UNKNOWN",
+    "ERR_TENANTS_UNKNOWN",
     "ERR_DATABASE_UNKNOWN",
     "ERR_CODE_UNKNOWN",
     "ERR_PARAM_INVALID",

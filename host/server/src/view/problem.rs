@@ -161,6 +161,7 @@ impl Exit {
             | C::JobUnknown
             | C::JobBuild
             | C::ResourceUnknown
+            | C::TenantsUnknown
             | C::DatabaseUnknown
             | C::CodeUnknown
             | C::ParamInvalid

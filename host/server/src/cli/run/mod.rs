@@ -8,6 +8,7 @@ mod list;
 mod loaded;
 mod logs;
 pub(super) mod plan;
+mod plan_all;
 mod record;
 pub(super) mod rollback;
 mod show;

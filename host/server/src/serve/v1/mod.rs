@@ -5,6 +5,7 @@ mod health;
 mod runs;
 mod status;
 mod switches;
+mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/status", get(status::get))
         .nest("/runs", runs::router())
         .nest("/switches", switches::router())
+        .nest("/tenants", tenants::router())
         .nest("/audit", audit::router());
     Router::new()
         .nest(BASE, v1)
