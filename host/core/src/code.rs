@@ -66,6 +66,8 @@ codes! {
     // what a person typed
     RunUnknown = "ERR_RUN_UNKNOWN", Ux, "There is no such run.";
     RunState = "ERR_RUN_STATE", Ux, "The run is in a state in which this cannot be done.";
+    RolloutUnknown = "ERR_ROLLOUT_UNKNOWN", Ux, "There is no such rollout.";
+    RolloutState = "ERR_ROLLOUT_STATE", Ux, "The rollout is in a state in which this cannot be done.";
     KeyReused = "ERR_KEY_REUSED", Ux, "An idempotency key was used before for another request.";
     SwitchInvalid = "ERR_SWITCH_INVALID", Ux, "There is no such switch, or it needs a reason, or it does not take that scope.";
     JobUnknown = "ERR_JOB_UNKNOWN", Ux, "There is no such job in the jobs directory.";

@@ -41,6 +41,7 @@ pub mod plan;
 pub mod policy;
 pub mod port;
 pub mod proof;
+pub mod rollout;
 pub mod run;
 pub mod switch;
 pub mod task;

@@ -17,6 +17,8 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_CONFIG_ENVIRONMENT",
     "ERR_RUN_UNKNOWN",
     "ERR_RUN_STATE",
+    "ERR_ROLLOUT_UNKNOWN",
+    "ERR_ROLLOUT_STATE",
     "ERR_KEY_REUSED",
     "ERR_SWITCH_INVALID",
     "ERR_JOB_UNKNOWN",

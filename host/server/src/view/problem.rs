@@ -140,6 +140,8 @@ impl Exit {
             | C::ConfigColumn
             | C::ConfigEnvironment
             | C::RunUnknown
+            | C::RolloutUnknown
+            | C::RolloutState
             | C::KeyReused
             | C::HostRunning
             | C::HostUnavailable
