@@ -5,4 +5,6 @@ mod api;
 mod commands;
 mod hosts;
 mod house;
+mod rollouts;
 mod stopping;
+mod undo_since;

@@ -11,7 +11,7 @@
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone; `audit`: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
-//!   worker does; `halt`: holding still; `recover`: what a dead process left; `look`: what there is to see of
+//!   worker does; `rollout`: one job for many tenants; `halt`: holding still; `recover`: what a dead process left; `look`, `locks`: what there is to see of
 //!   runs.
 
 mod apply;
@@ -24,6 +24,7 @@ mod execute;
 pub(crate) mod halt;
 mod held;
 mod job;
+pub(crate) mod locks;
 pub(crate) mod look;
 mod only;
 mod plan;
@@ -31,6 +32,7 @@ mod policy;
 pub(crate) mod problem;
 mod record;
 mod recover;
+pub(crate) mod rollout;
 mod targets;
 pub(crate) mod tenants;
 pub(crate) mod time;
@@ -173,6 +175,14 @@ impl Host {
     /// As [`tenants::tenants`].
     pub(crate) async fn tenants(&self) -> Result<crate::api::tenant::TenantsBody, Problem> {
         tenants::tenants(&self.config, &self.env).await
+    }
+
+    /// Who holds a target's locks, and who waits for them.
+    ///
+    /// # Errors
+    /// As [`locks::locks`].
+    pub(crate) async fn locks(&self) -> Result<crate::api::lock::LocksBody, Problem> {
+        locks::locks(&self.config, &self.env, &self.store).await
     }
 
     fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {

@@ -1,13 +1,15 @@
 //! Tenants, and a job planned for all of them.
 
 use mendwright_core::code::Code;
+use mendwright_core::decimal::Decimal;
 use mendwright_core::run::State;
 
 use crate::api::tenant::TenantsBody;
+use crate::view::cell::ColumnKind;
 use crate::view::grid::{Align, Grid, Item};
 use crate::view::look::{Ink, Look, safe};
 use crate::view::next::{Next, next};
-use crate::view::number::{counted, signed};
+use crate::view::number::{counted, rounded, signed};
 use crate::view::run::{ink, state_words};
 
 /// Tenants that are named in one line at most; `tenant list` names all.
@@ -51,7 +53,7 @@ pub struct TenantLine {
     pub changes: Option<(u64, u64, u64)>,
     /// Findings that are left for a person.
     pub findings: u64,
-    /// `total +8.21 USD`.
+    /// Column, the sum of its differences, and its kind: `decimal(10,2) USD`.
     pub net: Vec<(String, String, String)>,
     /// What policy says of it.
     pub policy: String,
@@ -101,7 +103,7 @@ pub fn survey(look: Look, found: &Survey) -> String {
             }
             None => (Item::new(changes(line)), Item::new(safe(&line.policy))),
         };
-        let net: Vec<String> = line.net.iter().map(|(c, by, unit)| net(c, by, unit)).collect();
+        let net: Vec<String> = line.net.iter().map(|(column, by, kind)| net(column, by, kind)).collect();
         grid.row(vec![
             Item::inked(safe(&line.tenant), Ink::Bold),
             Item::new(run),
@@ -129,8 +131,15 @@ pub fn survey(look: Look, found: &Survey) -> String {
     out
 }
 
-fn net(column: &str, by: &str, unit: &str) -> String {
-    format!("{} {}{}{}", safe(column), signed(by), if unit.is_empty() { "" } else { " " }, safe(unit))
+/// `total +8.21 USD`.
+fn net(column: &str, by: &str, kind: &str) -> String {
+    let kind = ColumnKind::of(&[(column.to_owned(), kind.to_owned())].into(), column);
+    let by = match (by.parse::<Decimal>(), kind.scale()) {
+        (Ok(number), Some(scale)) => rounded(&number, scale),
+        _ => safe(by),
+    };
+    let unit = if kind.currency.is_empty() { String::new() } else { format!(" {}", safe(&kind.currency)) };
+    format!("{} {}{unit}", safe(column), signed(&by))
 }
 
 fn changes(line: &TenantLine) -> String {
@@ -195,7 +204,11 @@ mod tests {
             run,
             changes,
             findings: u64::from(changes == Some((0, 6, 0))) * 2,
-            net: if changes == Some((0, 6, 0)) { vec![(text("total"), text("-8.21"), text("USD"))] } else { vec![] },
+            net: if changes == Some((0, 6, 0)) {
+                vec![(text("total"), text("-8.2099999999"), text("decimal(10,2) USD"))]
+            } else {
+                vec![]
+            },
             policy: if changes.is_some() { text("waits for 1 more approval") } else { String::new() },
             problem,
         };

@@ -13,6 +13,7 @@ mod record;
 pub(super) mod rollback;
 mod show;
 mod sql;
+pub(super) mod undo_since;
 mod verify;
 mod vote;
 mod watch;

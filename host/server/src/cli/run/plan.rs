@@ -153,7 +153,7 @@ async fn again(context: &Context, door: &Door, reference: &str, only: Vec<String
 }
 
 /// The parameters: those of the file, with those typed over them.
-fn params(
+pub(in crate::cli) fn params(
     config: &Config,
     job: &str,
     file: Option<&std::path::Path>,

@@ -160,10 +160,8 @@ fn line(one: &Planned) -> TenantLine {
     let resources = one.document.iter().flat_map(|document| &document.resources);
     let net = resources.flat_map(|resource| {
         resource.net.iter().map(|(column, net)| {
-            // `decimal(10,2) USD`
-            let kind = resource.columns.get(column).map(String::as_str).unwrap_or_default();
-            let unit = kind.split_once(' ').map(|(_, unit)| unit.to_owned()).unwrap_or_default();
-            (column.clone(), net.delta.clone(), unit)
+            let kind = resource.columns.get(column).cloned().unwrap_or_default();
+            (column.clone(), net.delta.clone(), kind)
         })
     });
     TenantLine {

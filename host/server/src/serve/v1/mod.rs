@@ -2,6 +2,8 @@
 
 mod audit;
 mod health;
+mod locks;
+mod rollouts;
 mod runs;
 mod status;
 mod switches;
@@ -33,8 +35,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let v1 = Router::new()
         .route("/health", get(health::get))
         .route("/status", get(status::get))
+        .nest("/rollouts", rollouts::router())
         .nest("/runs", runs::router())
         .nest("/switches", switches::router())
+        .nest("/locks", locks::router())
         .nest("/tenants", tenants::router())
         .nest("/audit", audit::router());
     Router::new()
