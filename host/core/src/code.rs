@@ -66,11 +66,14 @@ codes! {
     // what a person typed
     RunUnknown = "ERR_RUN_UNKNOWN", Ux, "There is no such run.";
     RunState = "ERR_RUN_STATE", Ux, "The run is in a state in which this cannot be done.";
+    RolloutUnknown = "ERR_ROLLOUT_UNKNOWN", Ux, "There is no such rollout.";
+    RolloutState = "ERR_ROLLOUT_STATE", Ux, "The rollout is in a state in which this cannot be done.";
     KeyReused = "ERR_KEY_REUSED", Ux, "An idempotency key was used before for another request.";
     SwitchInvalid = "ERR_SWITCH_INVALID", Ux, "There is no such switch, or it needs a reason, or it does not take that scope.";
     JobUnknown = "ERR_JOB_UNKNOWN", Ux, "There is no such job in the jobs directory.";
     JobBuild = "ERR_JOB_BUILD", Ux, "The job's component could not be built.";
     ResourceUnknown = "ERR_RESOURCE_UNKNOWN", Ux, "There is no such resource in the configuration.";
+    TenantsUnknown = "ERR_TENANTS_UNKNOWN", Ux, "It is not known which tenants there are, or they are too many.";
     DatabaseUnknown = "ERR_DATABASE_UNKNOWN", Ux, "There is no such database in the configuration.";
     CodeUnknown = "ERR_CODE_UNKNOWN", Ux, "There is no such error code.";
     ParamInvalid = "ERR_PARAM_INVALID", Ux, "A parameter does not satisfy the job's schema.";

@@ -44,6 +44,7 @@ pub mod policy;
 pub mod port;
 pub mod proof;
 pub mod recovery;
+pub mod rollout;
 pub mod run;
 pub mod switch;
 pub mod task;

@@ -21,7 +21,7 @@ pub use adapters::sql::import::import;
 pub use adapters::sql::install::{BoundTable, Init, Initialized, bound_tables, init};
 pub use adapters::sql::own_tables::init_sql;
 pub use adapters::sql::probe::{Probe, probe};
-pub use adapters::sql::report::{ResourceReport, check_resource, tenants};
+pub use adapters::sql::report::{ResourceReport, TENANTS_MAX, check_resource, tenants};
 pub use adapters::sql::session::Session;
 pub use error::{Error, Result};
 pub use gate::{Gate, Halt};

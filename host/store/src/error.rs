@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use mendwright_core::code::Code;
+use mendwright_core::rollout;
 use mendwright_core::run::{Event, IllegalTransition, State};
 
 use crate::db::Place;
+use crate::rollout::RolloutNumber;
 use crate::run::RunNumber;
 
 /// A result of the store.
@@ -140,6 +142,30 @@ pub enum Error {
         /// What differs.
         what: String,
     },
+    /// There is no such rollout.
+    #[error("there is no {number}")]
+    RolloutUnknown {
+        /// What was asked for.
+        number: RolloutNumber,
+    },
+    /// Somebody else moved the rollout first.
+    #[error("{number} is {found}, or in another wave, and not {expected} as it was known")]
+    RolloutMoved {
+        /// The rollout.
+        number: RolloutNumber,
+        /// Where the caller believed it to be.
+        expected: rollout::State,
+        /// Where it is.
+        found: rollout::State,
+    },
+    /// The event cannot happen to the rollout.
+    #[error("{number} cannot go on so: {source}")]
+    RolloutIllegal {
+        /// The rollout.
+        number: RolloutNumber,
+        /// Which event in which state.
+        source: rollout::IllegalTransition,
+    },
     /// Another process works on the run. Wait for it.
     #[error("another process works on run {run}")]
     Leased {
@@ -210,6 +236,8 @@ impl Error {
             | Self::Leased { .. }
             | Self::Superseded { .. }
             | Self::VotesFull { .. } => Code::RunState,
+            Self::RolloutUnknown { .. } => Code::RolloutUnknown,
+            Self::RolloutMoved { .. } | Self::RolloutIllegal { .. } => Code::RolloutState,
             Self::KeyReused { .. } => Code::KeyReused,
             Self::Fenced { .. } => Code::FenceLost,
             Self::Illegal { source, .. } => source.code(),
@@ -248,6 +276,10 @@ impl Error {
             | Self::Fenced { run, .. }
             | Self::Illegal { run, .. } => {
                 format!("mendwright run show {}", run.get())
+            }
+            Self::RolloutUnknown { .. } => "mendwright rollout list".to_owned(),
+            Self::RolloutMoved { number, .. } | Self::RolloutIllegal { number, .. } => {
+                format!("mendwright rollout show {}", number.get())
             }
             Self::NoPlan { run } | Self::PlanTampered { run, .. } => {
                 format!("mendwright run plan --again {}", run.get())

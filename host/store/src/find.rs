@@ -29,6 +29,8 @@ pub struct RunFilter {
     pub job: Option<String>,
     /// In this state.
     pub state: Option<State>,
+    /// Applied at this time or later, in microseconds since 1970.
+    pub applied_since_us: Option<i64>,
     /// Older than this one: the next page.
     pub before: Option<RunNumber>,
     /// At most so many.
@@ -37,7 +39,7 @@ pub struct RunFilter {
 
 impl Default for RunFilter {
     fn default() -> Self {
-        Self { tenant: None, job: None, state: None, before: None, limit: LIMIT_DEFAULT }
+        Self { tenant: None, job: None, state: None, applied_since_us: None, before: None, limit: LIMIT_DEFAULT }
     }
 }
 
@@ -98,16 +100,17 @@ impl Store {
     /// # Errors
     /// As any read.
     pub async fn list(&self, filter: &RunFilter) -> Result<Vec<RunRecord>> {
-        let RunFilter { tenant, job, state, before, limit } = filter;
+        let RunFilter { tenant, job, state, applied_since_us, before, limit } = filter;
         let mut reader = self.reader().await?;
         let rows = query(select(
             "WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR job_name = $2) AND ($3 IS NULL OR state = $3) \
-             AND ($4 IS NULL OR number < $4) ORDER BY number DESC LIMIT $5",
+             AND ($4 IS NULL OR number < $4) AND ($5 IS NULL OR applied_at_us >= $5) ORDER BY number DESC LIMIT $6",
         ))
         .bind(tenant.clone())
         .bind(job.clone())
         .bind(state.map(State::word))
         .bind(before.map(RunNumber::column))
+        .bind(*applied_since_us)
         .bind(i64::from(*limit))
         .all(reader.conn())
         .await

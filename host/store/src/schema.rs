@@ -21,6 +21,7 @@ pub(crate) const STEPS: &[SchemaStep] = &[
     SchemaStep { statements: PLANS, works_with: 1 },
     SchemaStep { statements: AUTHORITY, works_with: 1 },
     SchemaStep { statements: AUDIT, works_with: 1 },
+    SchemaStep { statements: ROLLOUTS, works_with: 1 },
 ];
 
 const RUNS: Statements = &[
@@ -223,5 +224,52 @@ const AUDIT: Statements = &[
         place TEXT PRIMARY KEY NOT NULL,
         size BIGINT NOT NULL REFERENCES audit_checkpoints (size),
         at_us BIGINT NOT NULL
+    )",
+];
+
+const ROLLOUTS: Statements = &[
+    "INSERT INTO counters (name, value) VALUES ('rollout', 0)",
+    // `seen_…`: how runs had ended when a person last let it go on.
+    "CREATE TABLE rollouts (
+        number BIGINT PRIMARY KEY NOT NULL CHECK (number > 0),
+        job_name TEXT NOT NULL,
+        params TEXT NOT NULL,
+        waves TEXT NOT NULL,
+        stop_if TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('running', 'paused', 'done', 'cancelled', 'undone')),
+        wave BIGINT NOT NULL CHECK (wave >= 0),
+        seen_ended BIGINT NOT NULL CHECK (seen_ended >= 0),
+        seen_rollbacks BIGINT NOT NULL CHECK (seen_rollbacks >= 0),
+        seen_failures BIGINT NOT NULL CHECK (seen_failures >= 0),
+        seen_refusals BIGINT NOT NULL CHECK (seen_refusals >= 0),
+        started_by TEXT NOT NULL,
+        because TEXT NOT NULL,
+        created_at_us BIGINT NOT NULL,
+        updated_at_us BIGINT NOT NULL,
+        attempt BIGINT NOT NULL CHECK (attempt >= 0),
+        lease_owner TEXT,
+        lease_until_us BIGINT,
+        CHECK ((lease_owner IS NULL) = (lease_until_us IS NULL))
+    )",
+    "CREATE INDEX rollouts_running ON rollouts (updated_at_us, number) WHERE state = 'running'",
+    "CREATE TABLE rollout_tenants (
+        rollout BIGINT NOT NULL REFERENCES rollouts (number),
+        seat BIGINT NOT NULL CHECK (seat >= 0),
+        wave BIGINT NOT NULL CHECK (wave >= 0),
+        tenant TEXT NOT NULL,
+        run BIGINT REFERENCES runs (number),
+        asked_at_us BIGINT,
+        PRIMARY KEY (rollout, seat),
+        UNIQUE (rollout, tenant)
+    )",
+    "CREATE TABLE rollout_events (
+        rollout BIGINT NOT NULL REFERENCES rollouts (number),
+        seq BIGINT NOT NULL CHECK (seq > 0),
+        at_us BIGINT NOT NULL,
+        event TEXT NOT NULL,
+        to_state TEXT NOT NULL,
+        happened_by TEXT NOT NULL,
+        because TEXT NOT NULL,
+        PRIMARY KEY (rollout, seq)
     )",
 ];

@@ -66,12 +66,23 @@ const LOOKS: &[&[&str]] = &[
     &["run", "watch", "1", "--json"],
     &["switch", "list"],
     &["--json", "switch", "list"],
+    &["tenant", "list"],
+    &["--json", "tenant", "list"],
+    &["lock", "list"],
+    &["--json", "lock", "list"],
+    &["rollout", "list"],
+    &["--json", "rollout", "list"],
+    &["rollout", "show", "7"],
+    &["undo", "--since", "1h", "--preview"],
 ];
 
 #[tokio::test]
 async fn every_command_prints_the_same_with_and_without_a_host() {
-    let with = House::new(shop(Engine::Sqlite).await, Engine::Sqlite).await;
-    let without = House::new(shop(Engine::Sqlite).await, Engine::Sqlite).await;
+    let house = async || House {
+        more: "[tenants]\ndiscover = \"articles\"\n",
+        ..House::new(shop(Engine::Sqlite).await, Engine::Sqlite).await
+    };
+    let (with, without) = (house().await, house().await);
     let host = with.serve("host").await;
     let act = |typed: &[&str]| {
         let outputs = (with.cli("host", typed), without.cli("host", typed));
@@ -105,6 +116,8 @@ async fn every_command_prints_the_same_with_and_without_a_host() {
     look(&["run", "show", "1"]);
     look(&["undo", "1", "--preview"]);
     look(&["undo", "1", "--preview", "--json"]);
+    look(&["undo", "--since", "1h", "--preview"]);
+    look(&["--json", "undo", "--since", "1h", "--preview"]);
     let preview = act(&["--json", "undo", "1", "--preview"]);
     let undo = |house: &House, digest: &str| house.cli("host", &["undo", "1", "--json", "--confirm", digest]);
     let undone = (undo(&with, &digest(&preview.0)), undo(&without, &digest(&preview.1)));
@@ -113,6 +126,8 @@ async fn every_command_prints_the_same_with_and_without_a_host() {
     act(&["plan", "nothing", "-t", "acme"]);
     act(&["plan", "hostile", "-t", "acme", "--param", "attack=failure"]);
     act(&["plan", "hostile", "-t", "acme", "--param", "attack=panic", "--json"]);
+    act(&["plan", "hostile", "-t", "*", "--param", "attack=failure"]);
+    act(&["plan", "hostile", "-t", "*", "--param", "attack=failure", "--only", "1"]);
     act(&["run", "cancel", "2", "--reason", "not today"]);
     act(&["run", "cancel", "2", "--reason", "not today"]);
     act(&["switch", "on", "safe-mode", "--tenant", "acme", "--reason", "migration", "--expires", "4h"]);

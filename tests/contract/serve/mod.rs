@@ -6,4 +6,6 @@ mod commands;
 mod hosts;
 mod house;
 mod kills;
+mod rollouts;
 mod stopping;
+mod undo_since;

@@ -18,7 +18,7 @@ pub mod settings;
 pub mod window;
 pub mod words;
 
-pub use computed::Computed;
+pub use computed::{Computed, canary, canary_part};
 pub use decision::{Decision, Effect};
 pub use facts::{Approvals, Facts, Held, Levels, Plan, Rehearsal, Uncounted};
 pub use missing::Missing;

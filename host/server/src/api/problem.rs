@@ -57,13 +57,16 @@ impl Status {
     #[must_use]
     pub fn of(code: Code) -> Self {
         let named = [
-            (Self::NotFound, [Code::RunUnknown, Code::JobUnknown, Code::EndpointUnknown].as_slice()),
+            (
+                Self::NotFound,
+                [Code::RunUnknown, Code::RolloutUnknown, Code::JobUnknown, Code::EndpointUnknown].as_slice(),
+            ),
             (Self::MethodNotAllowed, &[Code::MethodUnknown]),
             (Self::TooLarge, &[Code::RequestTooLarge]),
             (Self::Timeout, &[Code::RequestTimeout]),
             (Self::Unavailable, &[Code::HostStopping, Code::HostUnavailable, Code::StoreUnavailable]),
             (Self::Conflict, &[Code::KeyReused, Code::RunState, Code::PlanUsed, Code::PlanExpired, Code::FenceLost]),
-            (Self::Conflict, &[Code::ConfirmMismatch, Code::Halted]),
+            (Self::Conflict, &[Code::ConfirmMismatch, Code::Halted, Code::RolloutState]),
             (Self::BadRequest, &[Code::ConfirmMissing]),
             (Self::Internal, &[Code::Internal, Code::Io, Code::StoreCorrupt, Code::StoreVersion, Code::KeyFile]),
         ];

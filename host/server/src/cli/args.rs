@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
-    audit, bundle, completions, config, database, doctor, explain, job, key, patch, person, policy, resource, run,
-    serve, status, stop, switch,
+    audit, bundle, completions, config, database, doctor, explain, job, key, lock, patch, person, policy, resource,
+    rollout, run, serve, status, stop, switch, tenant,
 };
 
 /// Repairs production data with code that you can trust before it runs.
@@ -72,6 +72,9 @@ pub enum Command {
     /// Plan a repair, look at it, apply it, undo it.
     #[command(subcommand)]
     Run(run::Verb),
+    /// One job for many tenants, from a few to all.
+    #[command(subcommand)]
+    Rollout(rollout::Verb),
     /// Short for `run plan`.
     Plan(run::plan::Args),
     /// Short for `run apply`.
@@ -97,6 +100,12 @@ pub enum Command {
     /// The tables that jobs may know of.
     #[command(subcommand)]
     Resource(resource::Verb),
+    /// Who holds a database's locks, and who waits for them.
+    #[command(subcommand)]
+    Lock(lock::Verb),
+    /// Whose data there is.
+    #[command(subcommand)]
+    Tenant(tenant::Verb),
     /// The databases that may be repaired.
     #[command(subcommand)]
     Database(database::Verb),

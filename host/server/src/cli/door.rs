@@ -7,18 +7,20 @@ use mendwright_core::code::Code;
 use mendwright_core::plan::document::Document;
 use mendwright_core::switch::Switch;
 use mendwright_store::{
-    ChangeFilter, LogLine, RunEvent, RunFilter, RunNumber, RunRecord, Store, StoredChange, Switches,
+    ChangeFilter, LogLine, RolloutNumber, RunEvent, RunFilter, RunNumber, RunRecord, Store, StoredChange, Switches,
 };
 
 use crate::api::act::UndoBody;
+use crate::api::rollout::{RolloutBody, RolloutsBody};
 use crate::api::run::ListedBody;
 use crate::api::status::{RUNS_MAX, StatusBody};
 use crate::api::switch::ThrownBody;
 use crate::api::vote::DecisionsBody;
 use crate::cli::problem;
+use crate::cli::rollout::Move;
 use crate::client::{Client, Seen};
 use crate::config::Config;
-use crate::engine::{Applied, Host, PlanRequest, Undone, halt, look, time};
+use crate::engine::{Applied, Host, PlanRequest, Undone, halt, look, rollout, time};
 use crate::view::problem::Problem;
 
 /// Between two looks at a run that is watched where no host runs.
@@ -146,6 +148,36 @@ impl Books<'_> {
                 Ok(ThrownBody::new(epoch, &taken_back))
             }
             Self::Remote(client) => client.throw(&switch, expires_in).await,
+        }
+    }
+
+    /// Rollouts, the newest first.
+    pub(super) async fn rollouts(self) -> Result<RolloutsBody, Problem> {
+        match self {
+            Self::Store(store) => rollout::list(store).await,
+            Self::Remote(client) => client.rollouts().await,
+        }
+    }
+
+    /// A rollout.
+    pub(super) async fn rollout(self, number: u64) -> Result<RolloutBody, Problem> {
+        match self {
+            Self::Store(store) => rollout::show(store, RolloutNumber::new(number)).await,
+            Self::Remote(client) => client.rollout(number).await,
+        }
+    }
+
+    /// Moves a rollout as a person wants.
+    pub(super) async fn move_rollout(
+        self,
+        number: u64,
+        what: Move,
+        reason: &str,
+        by: &str,
+    ) -> Result<RolloutBody, Problem> {
+        match self {
+            Self::Store(store) => rollout::step(store, RolloutNumber::new(number), what.event(), (by, reason)).await,
+            Self::Remote(client) => client.move_rollout(number, what.word(), reason).await,
         }
     }
 

@@ -20,6 +20,7 @@ mod door;
 mod explain;
 mod job;
 mod key;
+mod lock;
 mod logging;
 mod out;
 mod patch;
@@ -29,12 +30,14 @@ mod problem;
 mod progress;
 mod prompt;
 mod resource;
+mod rollout;
 mod run;
 mod runtime;
 mod serve;
 mod status;
 mod stop;
 mod switch;
+mod tenant;
 
 use std::ffi::OsString;
 
@@ -86,6 +89,7 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Resource(verb) => resource::dispatch(context, verb),
         Command::Job(verb) => job::dispatch(context, verb),
         Command::Run(verb) => run::dispatch(context, verb),
+        Command::Rollout(verb) => rollout::dispatch(context, verb),
         Command::Policy(verb) => policy::dispatch(context, verb),
         Command::Person(verb) => person::dispatch(context, verb),
         Command::Key(verb) => key::dispatch(context, verb),
@@ -99,6 +103,8 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Status(args) => runtime::block_on(context, status::run(context, args)),
         Command::Doctor(args) => runtime::block_on(context, doctor::run(context, args)),
         Command::Stop(args) => runtime::block_on(context, stop::run(context, args)),
+        Command::Lock(verb) => lock::dispatch(context, verb),
+        Command::Tenant(verb) => tenant::dispatch(context, verb),
         Command::Switch(verb) => switch::dispatch(context, verb),
         Command::Explain(args) => explain::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -4,6 +4,7 @@
 //! back is what the engine said there.
 
 mod http;
+mod rollouts;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -16,10 +17,12 @@ use mendwright_core::switch::Switch;
 use mendwright_store::{ChangeFilter, LogLine, RunEvent, RunFilter, RunNumber, RunRecord, StoredChange, Switches};
 
 use crate::api::act::{AppliedBody, CancelBody, ConfirmBody, PlanBody, UndoBody, UndoneBody};
+use crate::api::lock::LocksBody;
 use crate::api::look::{ChangesBody, EventBody, EventsBody, LineBody, LogBody};
 use crate::api::run::{ListedBody, RunBody, RunsBody};
 use crate::api::status::StatusBody;
 use crate::api::switch::{SwitchesBody, ThrowBody, ThrownBody};
+use crate::api::tenant::TenantsBody;
 use crate::api::vote::DecisionsBody;
 use crate::engine::{Applied, PlanRequest, Undone};
 use crate::view::problem::Problem;
@@ -69,6 +72,7 @@ impl Client {
             .query("tenant", filter.tenant.as_deref())
             .query("job", filter.job.as_deref())
             .query("state", filter.state.map(State::word))
+            .query("applied_since", filter.applied_since_us.map(crate::engine::rfc3339).as_deref())
             .query("before", filter.before.map(|run| run.get().to_string()).as_deref())
             .query("limit", Some(&filter.limit.to_string()));
         Ok(self.ask::<RunsBody>(request).await?.runs)
@@ -181,6 +185,16 @@ impl Client {
         };
         let scope = switch.scope.to_string();
         self.ask(Request::new(Method::PUT, &["switches", switch.kind.word(), &scope]).body(&body)).await
+    }
+
+    /// Who holds a target's locks, and who waits for them.
+    pub(crate) async fn locks(&self) -> Result<LocksBody, Problem> {
+        self.ask(Request::get(&["locks"])).await
+    }
+
+    /// Whose data there is.
+    pub(crate) async fn tenants(&self) -> Result<TenantsBody, Problem> {
+        self.ask(Request::get(&["tenants"])).await
     }
 
     /// The host, the switches, and what is not settled.

@@ -3,7 +3,7 @@
 //! **Invariant**: authority, plan and journal decide; nothing here writes a target by itself, and
 //! nothing of a component runs while the gateway writes.
 //!
-//! - [`Host`]: the open parts; `targets`, `job`: what a run needs to be looked up;
+//! - [`Host`]: the open parts; `targets`, `tenants`, `job`: what a run needs to be looked up;
 //! - `execute`: one execution of a job; `words`: what of its words may be shown; `document`: what it came
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
@@ -11,7 +11,7 @@
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone; `audit`: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
-//!   worker does; `halt`: holding still; `recover`: what a dead process left; `look`: what there is to see of
+//!   worker does; `rollout`: one job for many tenants; `halt`: holding still; `recover`: what a dead process left; `look`, `locks`: what there is to see of
 //!   runs.
 
 mod apply;
@@ -24,6 +24,7 @@ mod execute;
 pub(crate) mod halt;
 mod held;
 mod job;
+pub(crate) mod locks;
 pub(crate) mod look;
 mod only;
 mod plan;
@@ -31,7 +32,9 @@ mod policy;
 pub(crate) mod problem;
 mod record;
 mod recover;
+pub(crate) mod rollout;
 mod targets;
+pub(crate) mod tenants;
 pub(crate) mod time;
 mod undo;
 mod watch;
@@ -176,6 +179,22 @@ impl Host {
     /// There is no such database, or a variable of its URL is not set.
     pub fn target(&self, database: &str) -> Result<Target, Problem> {
         self.targets.get(&self.config, &self.env, database)
+    }
+
+    /// Whose data there is.
+    ///
+    /// # Errors
+    /// As [`tenants::tenants`].
+    pub(crate) async fn tenants(&self) -> Result<crate::api::tenant::TenantsBody, Problem> {
+        tenants::tenants(&self.config, &self.env).await
+    }
+
+    /// Who holds a target's locks, and who waits for them.
+    ///
+    /// # Errors
+    /// As [`locks::locks`].
+    pub(crate) async fn locks(&self) -> Result<crate::api::lock::LocksBody, Problem> {
+        locks::locks(&self.config, &self.env, &self.store).await
     }
 
     fn context<'a>(&'a self, target: &'a Target, run: &'a RunRecord, id: &'a str) -> Context<'a> {

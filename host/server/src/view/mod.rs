@@ -19,16 +19,20 @@ pub mod drift;
 pub mod explain;
 pub mod job;
 pub mod json;
+pub mod lock;
 pub mod outcome;
 pub mod plan;
 pub mod problem;
 pub mod replay;
 pub mod resource;
+pub mod rollout;
 pub mod run;
 pub mod sql;
 pub mod status;
 pub mod switch;
+pub mod tenant;
 pub mod undo;
+pub mod undo_all;
 
 #[cfg(test)]
 mod sample;

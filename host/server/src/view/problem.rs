@@ -140,6 +140,8 @@ impl Exit {
             | C::ConfigColumn
             | C::ConfigEnvironment
             | C::RunUnknown
+            | C::RolloutUnknown
+            | C::RolloutState
             | C::KeyReused
             | C::HostRunning
             | C::HostUnavailable
@@ -162,6 +164,7 @@ impl Exit {
             | C::JobUnknown
             | C::JobBuild
             | C::ResourceUnknown
+            | C::TenantsUnknown
             | C::DatabaseUnknown
             | C::CodeUnknown
             | C::ParamInvalid

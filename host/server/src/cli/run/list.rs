@@ -81,7 +81,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         Some(reference) => Some(books.find(reference).await?.number),
         None => None,
     };
-    let filter = RunFilter { tenant: args.tenant, job: args.job, state: args.state, before, limit: args.limit };
+    let filter = RunFilter {
+        tenant: args.tenant,
+        job: args.job,
+        state: args.state,
+        before,
+        limit: args.limit,
+        ..RunFilter::default()
+    };
     let mut found = Vec::new();
     for listed in books.list(&filter).await? {
         let changes = listed.inserts.zip(listed.updates).zip(listed.deletes).map(|((a, b), c)| (a, b, c));

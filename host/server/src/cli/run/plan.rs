@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::history;
 use super::loaded::{Loaded, Pages, Wanted, job_summary, load, policy_of};
+use super::plan_all;
 use super::record::Recording;
 use crate::cli::context::Context;
 use crate::cli::door::{Books, Door};
@@ -30,7 +31,7 @@ pub struct Args {
     /// The job.
     #[arg(required_unless_present = "again")]
     job: Option<String>,
-    /// Whose data.
+    /// Whose data; '*' plans for every tenant for whom a grant names the job, a run each.
     #[arg(long, short, value_name = "TENANT", required_unless_present = "again")]
     tenant: Option<String>,
     /// A parameter of the job; `mendwright job explain JOB` lists them.
@@ -94,10 +95,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
                 return Err(Problem::new(Code::Internal, "the command line was accepted without a job"));
             };
             let params = params(door.config(), &job, args.params_file.as_deref(), &args.params)?;
+            if tenant == plan_all::EVERY {
+                one_tenant_only(&args.only, &args.ending)?;
+                return plan_all::run(context, &door, job, params, &args.ending).await;
+            }
             request(context, job, tenant, params, args.only)
         }
     };
     make(context, &door, request, args.ending).await
+}
+
+/// Refuses what makes no sense for all tenants at once.
+fn one_tenant_only(only: &[String], ending: &Ending) -> Result<(), Problem> {
+    let option = match (only.is_empty(), &ending.record, ending.full) {
+        (false, _, _) => "--only",
+        (true, Some(_), _) => "--record",
+        (true, None, true) => "--full",
+        (true, None, false) => return Ok(()),
+    };
+    Err(Problem::new(Code::OnlyUnknown, format!("{option} is about one tenant, and --tenant '*' is all of them"))
+        .next("mendwright tenant list", "one of these"))
 }
 
 /// Where a plan is made. A recording is written by the process that reads the rows: never sent anywhere.
@@ -136,7 +153,7 @@ async fn again(context: &Context, door: &Door, reference: &str, only: Vec<String
 }
 
 /// The parameters: those of the file, with those typed over them.
-fn params(
+pub(in crate::cli) fn params(
     config: &Config,
     job: &str,
     file: Option<&std::path::Path>,

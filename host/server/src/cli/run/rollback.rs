@@ -10,7 +10,8 @@ use mendwright_core::text::escape;
 use mendwright_store::RunRecord;
 use serde::Serialize;
 
-use super::{compensate, history, sql};
+use super::undo_since::Ended;
+use super::{compensate, history, sql, undo_since};
 use crate::api::act::{UndoBody, UndoRowBody};
 use crate::cli::Done;
 use crate::cli::context::Context;
@@ -39,7 +40,17 @@ better says so, and the host's way is shown.";
 #[command(after_help = WHICH)]
 pub struct Args {
     /// The run: 1042, the end of its id, or @last.
-    run: String,
+    #[arg(required_unless_present = "since")]
+    run: Option<String>,
+    /// Instead of one run: everything that was applied in this time, 30m, 1h, 2d, the newest first.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["run", "sql", "compensate", "full"])]
+    since: Option<String>,
+    /// With --since: only what this job did.
+    #[arg(long, value_name = "JOB", requires = "since")]
+    job: Option<String>,
+    /// With --since: only what was done to this tenant.
+    #[arg(long, short, value_name = "TENANT", requires = "since")]
+    tenant: Option<String>,
     /// At least 16 hex digits of the preview's digest, from the person who read it.
     #[arg(long, value_name = "DIGEST", value_parser = confirm_digits)]
     confirm: Option<String>,
@@ -97,10 +108,21 @@ struct Record<'a> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Done {
+    if let Some(typed) = args.since {
+        let which = undo_since::Which::since(&typed, args.job, args.tenant)?;
+        let door = context.door().await?;
+        return Ok(match undo_since::run(context, &door, which, args.confirm, args.preview).await? {
+            Ended::Looked | Ended::Undone => Exit::Done,
+            Ended::Stopped(exit) => exit,
+        });
+    }
+    let Some(reference) = args.run else {
+        return Err(Problem::new(Code::Internal, "the command line was accepted without a run"));
+    };
     if args.sql {
         let config = context.config()?;
         let shelf = context.shelf(&config).await?;
-        let run = shelf.books().find(&args.run).await?;
+        let run = shelf.books().find(&reference).await?;
         // The undo of an undo goes there again.
         let undone = run.state == State::RolledBack;
         let direction = if undone { sql::Direction::There } else { sql::Direction::Back };
@@ -108,7 +130,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         return Ok(Exit::Done);
     }
     let door = context.door().await?;
-    let run = door.books().find(&args.run).await?;
+    let run = door.books().find(&reference).await?;
     if args.compensate {
         return compensate::run(context, &door, run, args.full).await;
     }

@@ -2,9 +2,12 @@
 
 mod audit;
 mod health;
+mod locks;
+mod rollouts;
 mod runs;
 mod status;
 mod switches;
+mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +35,11 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let v1 = Router::new()
         .route("/health", get(health::get))
         .route("/status", get(status::get))
+        .nest("/rollouts", rollouts::router())
         .nest("/runs", runs::router())
         .nest("/switches", switches::router())
+        .nest("/locks", locks::router())
+        .nest("/tenants", tenants::router())
         .nest("/audit", audit::router());
     Router::new()
         .nest(BASE, v1)

@@ -1,4 +1,4 @@
-//! `GET /runs?tenant=&job=&state=&before=RUN&limit=N`: runs, the newest first.
+//! `GET /runs?tenant=&job=&state=&applied_since=&before=RUN&limit=N`: runs, the newest first.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::api::run::RunsBody;
 use crate::engine::look;
+use crate::engine::time::from_rfc3339;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Json, Params, find, invalid, page_size};
 
@@ -21,6 +22,7 @@ pub(super) struct Wanted {
     tenant: Option<String>,
     job: Option<String>,
     state: Option<String>,
+    applied_since: Option<String>,
     before: Option<String>,
     limit: Option<u32>,
 }
@@ -32,7 +34,11 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Params(wanted): Param
         None => None,
     };
     let state = wanted.state.as_deref().map(str::parse).transpose().map_err(invalid)?;
-    let filter = RunFilter { tenant: wanted.tenant, job: wanted.job, state, before, limit };
+    let applied_since_us = match &wanted.applied_since {
+        Some(text) => Some(from_rfc3339(text).ok_or_else(|| invalid("`applied_since` takes a time as RFC 3339"))?),
+        None => None,
+    };
+    let filter = RunFilter { tenant: wanted.tenant, job: wanted.job, state, applied_since_us, before, limit };
     let runs = look::list(shared.host.store(), &filter).await?;
     Ok(Json(RunsBody::new(runs, limit)))
 }

@@ -1,0 +1,16 @@
+//! `/rollouts`.
+
+mod create;
+mod list;
+mod rollout;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::serve::Shared;
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new().route("/", get(list::get).post(create::post)).nest("/{rollout}", rollout::router())
+}
