@@ -6,5 +6,6 @@ mod commands;
 mod hosts;
 mod house;
 mod rollouts;
+mod schedules;
 mod stopping;
 mod undo_since;
