@@ -151,6 +151,10 @@ impl Walk<'_> {
         if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
             return Some(self.map(entries, schema, values));
         }
+        // Whatever stands there is somebody else's to read.
+        if schema.get("additionalProperties") == Some(&Value::Bool(true)) {
+            return Some(to_json(&node.content));
+        }
         let properties = properties(schema);
         let unknown = self.unknown(entries, &properties, Some(key));
         let complete = self.missing(entries, schema, &unknown, Some((node, key)));

@@ -11,7 +11,7 @@
 //! In reading order:
 //! - [`store`]: opening it; [`db`]: both engines behind one small driver; `schema`, `migrations`;
 //! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves;
-//!   [`find`]: how people name it; [`rollout`]: one job for many tenants;
+//!   [`find`]: how people name it; [`rollout`]: one job for many tenants; [`schedule`]: by the clock;
 //! - [`lease`]: who works on it; `owner`: whether that process is alive; [`wake`]: telling others of work;
 //!   [`standing`]: what is not settled;
 //! - [`decide`]: what a decision stands on, and what follows from it, in one transaction; [`switches`],
@@ -38,6 +38,7 @@ pub mod people;
 pub mod plan;
 pub mod rollout;
 pub mod run;
+pub mod schedule;
 mod schema;
 pub mod standing;
 pub mod store;
@@ -61,6 +62,7 @@ pub use log::LogLine;
 pub use plan::{NewPlan, StoredPlan};
 pub use rollout::{NewRollout, RolloutEvent, RolloutLease, RolloutNumber, RolloutRecord, RolloutStep, RolloutTenant};
 pub use run::{Asked, Leased, Outcome, RunNumber, RunRecord};
+pub use schedule::{FiredRun, Firing};
 pub use standing::AuditEntry;
 pub use store::Store;
 pub use switches::Switches;

@@ -22,6 +22,7 @@ pub(crate) const STEPS: &[SchemaStep] = &[
     SchemaStep { statements: AUTHORITY, works_with: 1 },
     SchemaStep { statements: AUDIT, works_with: 1 },
     SchemaStep { statements: ROLLOUTS, works_with: 1 },
+    SchemaStep { statements: SCHEDULES, works_with: 1 },
 ];
 
 const RUNS: Statements = &[
@@ -271,5 +272,32 @@ const ROLLOUTS: Statements = &[
         happened_by TEXT NOT NULL,
         because TEXT NOT NULL,
         PRIMARY KEY (rollout, seq)
+    )",
+];
+
+const SCHEDULES: Statements = &[
+    // `since_us`: what an entry would have been for before that is nobody's.
+    "CREATE TABLE schedules (
+        entry TEXT PRIMARY KEY NOT NULL,
+        since_us BIGINT NOT NULL
+    )",
+    // The key is what makes each firing happen once across hosts.
+    "CREATE TABLE schedule_firings (
+        entry TEXT NOT NULL,
+        fire_at_us BIGINT NOT NULL,
+        begun_at_us BIGINT NOT NULL,
+        done_at_us BIGINT,
+        note TEXT NOT NULL,
+        PRIMARY KEY (entry, fire_at_us)
+    )",
+    "CREATE INDEX schedule_firings_open ON schedule_firings (fire_at_us, entry) WHERE done_at_us IS NULL",
+    "CREATE TABLE schedule_runs (
+        entry TEXT NOT NULL,
+        fire_at_us BIGINT NOT NULL,
+        tenant TEXT NOT NULL,
+        run BIGINT NOT NULL UNIQUE REFERENCES runs (number),
+        asked_at_us BIGINT,
+        PRIMARY KEY (entry, fire_at_us, tenant),
+        FOREIGN KEY (entry, fire_at_us) REFERENCES schedule_firings (entry, fire_at_us)
     )",
 ];

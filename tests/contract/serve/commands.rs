@@ -73,6 +73,8 @@ const LOOKS: &[&[&str]] = &[
     &["rollout", "list"],
     &["--json", "rollout", "list"],
     &["rollout", "show", "7"],
+    &["schedule", "list"],
+    &["--json", "schedule", "list"],
     &["undo", "--since", "1h", "--preview"],
 ];
 

@@ -7,5 +7,6 @@ mod hosts;
 mod house;
 mod kills;
 mod rollouts;
+mod schedules;
 mod stopping;
 mod undo_since;

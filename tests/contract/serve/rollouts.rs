@@ -4,6 +4,7 @@ use mendwright_core::run::State;
 use serde_json::{Value, json};
 
 use super::house::{House, Serving, digits, runs, until};
+use crate::shop::shop;
 use crate::story::break_books;
 use crate::world::{ENGINES, Engine, World};
 
@@ -95,4 +96,42 @@ async fn a_rollout_goes_from_the_canary_to_all_survives_its_host_and_is_undone()
         broken.assert_unchanged(&house.world.dump().await);
         assert_eq!(shown(&host)["state"], "undone");
     }
+}
+
+#[tokio::test]
+async fn a_rule_bites_before_the_next_wave_and_a_person_lets_it_go_on() {
+    let house = House {
+        more: "[tenants]\ndiscover = \"articles\"\n",
+        ..House::new(shop(Engine::Sqlite).await, Engine::Sqlite).await
+    };
+    let host = house.serve("host").await;
+    let body =
+        json!({ "job": "hostile", "params": { "attack": "failure" }, "waves": "1,100%", "stop_if": "failures > 0%" });
+    begin(&host, &body);
+    until("it stops by itself", async || shown(&host)["state"] == "paused").await;
+    let found = shown(&host);
+    assert_eq!((found["because"].as_str(), turns(&found).len()), (Some("failures > 0%"), 1), "{found}");
+    assert_eq!(found["tenants"][0]["code"], "ERR_JOB_FAILED");
+    let watched = house.cli("host", &["rollout", "watch", "1"]);
+    assert_eq!(watched.status.code(), Some(1), "{watched:?}");
+    let resumed = house.cli("host", &["rollout", "resume", "1", "--reason", "that one is known"]);
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
+    until("it stops again", async || shown(&host)["state"] == "paused").await;
+    let found = shown(&host);
+    assert_eq!(kinds(&found), ["RuleBit", "PersonResumed", "WaveEnded", "RuleBit"], "{found}");
+    assert_eq!(turns(&found).len(), 2);
+    for (verb, code) in [("pause", 1), ("cancel", 0), ("resume", 1)] {
+        let said = house.cli("host", &["rollout", verb, "1", "--reason", "enough"]);
+        assert_eq!(said.status.code(), Some(code), "{verb}: {said:?}");
+    }
+    assert_eq!(shown(&host)["state"], "cancelled");
+    for (body, code) in [
+        (json!({ "job": "hostile", "waves": "5" }), "ERR_REQUEST_INVALID"),
+        (json!({ "job": "hostile", "waves": "100%", "stop_if": "luck > 1" }), "ERR_REQUEST_INVALID"),
+        (json!({ "job": "nothing", "waves": "100%" }), "ERR_GRANT_MISSING"),
+    ] {
+        assert_eq!(host.send("POST", "/rollouts", "", &body).code(), code, "{body}");
+    }
+    assert_eq!(host.get("/rollouts/7").code(), "ERR_ROLLOUT_UNKNOWN");
+    assert_eq!(host.send("POST", "/rollouts/1/resume", "", &json!({ "reason": "x" })).code(), "ERR_ROLLOUT_STATE");
 }

@@ -7,7 +7,8 @@
 //! In reading order: [`problem`]: what went wrong; [`run`]: a run; [`look`]: its plan's changes, what
 //! happened to it, what the job said; [`act`]: what is asked for, and what came of it; [`switch`]: how
 //! switches stand; [`status`]: what the host does; [`tenant`]: whose data there is;
-//! [`lock`]: who holds what; [`rollout`]: one job for many tenants; [`audit`]: what was written down.
+//! [`lock`]: who holds what; [`rollout`]: one job for many tenants;
+//! [`schedule`]: what is planned by the clock; [`audit`]: what was written down.
 
 pub mod act;
 pub mod audit;
@@ -16,6 +17,7 @@ pub mod look;
 pub mod problem;
 pub mod rollout;
 pub mod run;
+pub mod schedule;
 pub mod status;
 pub mod switch;
 pub mod tenant;

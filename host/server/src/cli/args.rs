@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
     audit, bundle, completions, config, database, doctor, explain, job, key, lock, patch, person, policy, resource,
-    rollout, run, serve, status, stop, switch, tenant,
+    rollout, run, schedule, serve, status, stop, switch, tenant,
 };
 
 /// Repairs production data with code that you can trust before it runs.
@@ -75,6 +75,9 @@ pub enum Command {
     /// One job for many tenants, from a few to all.
     #[command(subcommand)]
     Rollout(rollout::Verb),
+    /// What is planned by the clock.
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Short for `run plan`.
     Plan(run::plan::Args),
     /// Short for `run apply`.

@@ -33,6 +33,7 @@ mod resource;
 mod rollout;
 mod run;
 mod runtime;
+mod schedule;
 mod serve;
 mod status;
 mod stop;
@@ -90,6 +91,7 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Job(verb) => job::dispatch(context, verb),
         Command::Run(verb) => run::dispatch(context, verb),
         Command::Rollout(verb) => rollout::dispatch(context, verb),
+        Command::Schedule(verb) => schedule::dispatch(context, verb),
         Command::Policy(verb) => policy::dispatch(context, verb),
         Command::Person(verb) => person::dispatch(context, verb),
         Command::Key(verb) => key::dispatch(context, verb),

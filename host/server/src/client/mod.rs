@@ -20,6 +20,7 @@ use crate::api::act::{AppliedBody, CancelBody, ConfirmBody, PlanBody, UndoBody, 
 use crate::api::lock::LocksBody;
 use crate::api::look::{ChangesBody, EventBody, EventsBody, LineBody, LogBody};
 use crate::api::run::{ListedBody, RunBody, RunsBody};
+use crate::api::schedule::SchedulesBody;
 use crate::api::status::StatusBody;
 use crate::api::switch::{SwitchesBody, ThrowBody, ThrownBody};
 use crate::api::tenant::TenantsBody;
@@ -190,6 +191,11 @@ impl Client {
     /// Who holds a target's locks, and who waits for them.
     pub(crate) async fn locks(&self) -> Result<LocksBody, Problem> {
         self.ask(Request::get(&["locks"])).await
+    }
+
+    /// What is planned by the clock.
+    pub(crate) async fn schedules(&self) -> Result<SchedulesBody, Problem> {
+        self.ask(Request::get(&["schedules"])).await
     }
 
     /// Whose data there is.

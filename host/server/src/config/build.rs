@@ -15,7 +15,7 @@ use mendwright_store::Concurrency;
 
 use crate::config::check::Checker;
 use crate::config::model::{Anchor, Audit, Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants};
-use crate::config::{authority, wire};
+use crate::config::{authority, schedule, wire};
 
 /// The configuration, if all of it is there. What is not, the checker has reported or reports now.
 pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, base: &Path) -> Option<Config> {
@@ -38,6 +38,7 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
     }
     let tenants = file.tenants.unwrap_or_default();
     let policy = authority::policy(checker, file.policy, base);
+    let schedules = schedule::all(checker, file.schedule.unwrap_or_default())?;
     let people = authority::people(checker, file.people);
     Some(Config {
         path: path.to_owned(),
@@ -57,6 +58,7 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
             overall: concurrency.overall.unwrap_or(default.overall),
             per_tenant: concurrency.per_tenant.unwrap_or(default.per_tenant),
         },
+        schedules,
         socket: file.host.and_then(|host| host.socket).map(|socket| base.join(socket)),
     })
 }

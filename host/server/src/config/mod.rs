@@ -14,6 +14,7 @@ mod check;
 pub mod env;
 mod grants;
 pub mod model;
+mod schedule;
 pub mod url;
 mod wire;
 
@@ -28,6 +29,7 @@ use serde_json::Value;
 use self::check::Checker;
 pub use self::env::{Env, locate};
 pub use self::model::{Anchor, Config, Connection, Database, GrantConfig, TenantExcluded, TenantSet};
+pub use self::schedule::{Schedule, Until};
 pub use self::url::{Engine, Location, Secret, Url};
 
 impl Config {

@@ -14,6 +14,7 @@ use mendwright_core::policy::Settings;
 use mendwright_store::Concurrency;
 
 use crate::config::env::Env;
+use crate::config::schedule::Schedule;
 use crate::config::url::{Engine, Location, Url};
 
 /// The environment in which unsigned jobs are refused.
@@ -50,6 +51,8 @@ pub struct Config {
     pub people: People,
     /// How many runs are worked on at a time.
     pub concurrency: Concurrency,
+    /// What is planned by the clock, by name.
+    pub schedules: Vec<Schedule>,
     /// The socket of the running host, where the configuration names one.
     pub socket: Option<PathBuf>,
 }

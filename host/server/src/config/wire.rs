@@ -48,6 +48,9 @@ pub(super) struct File {
     pub(super) policy: Option<super::authority::Policy>,
     /// Who is who.
     pub(super) people: Option<super::authority::People>,
+    /// What is planned by the clock.
+    #[schemars(with = "Option<BTreeMap<String, super::schedule::Wire>>", transform = words::keyed_by_label)]
+    pub(super) schedule: Option<BTreeMap<String, Option<super::schedule::Wire>>>,
     /// The audit log: its name, and where what it signs is kept as well.
     pub(super) audit: Option<Audit>,
 }

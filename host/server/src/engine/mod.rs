@@ -11,7 +11,7 @@
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone; `audit`: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
-//!   worker does; `rollout`: one job for many tenants; `halt`: holding still; `recover`: what a dead process left; `look`, `locks`: what there is to see of
+//!   worker does; `rollout`: one job for many tenants; `schedule`: by the clock; `halt`: holding still; `recover`: what a dead process left; `look`, `locks`: what there is to see of
 //!   runs.
 
 mod apply;
@@ -33,6 +33,7 @@ pub(crate) mod problem;
 mod record;
 mod recover;
 pub(crate) mod rollout;
+pub(crate) mod schedule;
 mod targets;
 pub(crate) mod tenants;
 pub(crate) mod time;

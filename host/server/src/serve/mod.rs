@@ -7,7 +7,7 @@
 //! In reading order: [`run`]: everything together, and how it ends; `socket`, `peer`: where it listens and
 //! who speaks; `http`: connections; `v1`: the endpoints, a folder for each part of a path; `answer`: how
 //! they read and answer; `worker`: the loop that claims, works and finishes; `bell`: what wakes it;
-//! `rollouts`: what drives them; `desk`: what became of a task, for whoever waits.
+//! `rollouts`, `schedules`: what drives them; `desk`: what became of a task, for whoever waits.
 
 mod answer;
 mod bell;
@@ -15,6 +15,7 @@ mod desk;
 mod http;
 mod peer;
 mod rollouts;
+mod schedules;
 mod socket;
 mod v1;
 mod worker;
@@ -167,6 +168,7 @@ pub async fn run(
     beside.spawn(bell::hear_others(shared.clone()));
     beside.spawn(expire(shared.clone()));
     beside.spawn(rollouts::drive(shared.clone()));
+    beside.spawn(schedules::keep(shared.clone()));
     beside.spawn(keep_audit(shared.clone()));
     let worker = tokio::spawn(worker::work(shared.clone()));
     let server = tokio::spawn(http::serve(shared.clone(), listening));

@@ -27,6 +27,7 @@ pub mod replay;
 pub mod resource;
 pub mod rollout;
 pub mod run;
+pub mod schedule;
 pub mod sql;
 pub mod status;
 pub mod switch;

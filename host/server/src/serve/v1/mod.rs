@@ -5,6 +5,7 @@ mod health;
 mod locks;
 mod rollouts;
 mod runs;
+mod schedules;
 mod status;
 mod switches;
 mod tenants;
@@ -36,6 +37,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/health", get(health::get))
         .route("/status", get(status::get))
         .nest("/rollouts", rollouts::router())
+        .nest("/schedules", schedules::router())
         .nest("/runs", runs::router())
         .nest("/switches", switches::router())
         .nest("/locks", locks::router())

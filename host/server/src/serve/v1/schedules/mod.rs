@@ -1,0 +1,14 @@
+//! `/schedules`.
+
+mod list;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::serve::Shared;
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new().route("/", get(list::get))
+}
