@@ -105,8 +105,7 @@ async fn a_rule_bites_before_the_next_wave_and_a_person_lets_it_go_on() {
         ..House::new(shop(Engine::Sqlite).await, Engine::Sqlite).await
     };
     let host = house.serve("host").await;
-    let body =
-        json!({ "job": "hostile", "params": { "attack": "failure" }, "waves": "1,100%", "stop_if": "failures > 0%" });
+    let body = json!({ "job": "hostile", "params": { "attack": "failure", "table": "articles", "column": "price" }, "waves": "1,100%", "stop_if": "failures > 0%" });
     begin(&host, &body);
     until("it stops by itself", async || shown(&host)["state"] == "paused").await;
     let found = shown(&host);

@@ -17,7 +17,7 @@ use crate::world::Engine;
 
 /// The longest that a workload may take. A run that was in the hands of a host that died waits for its
 /// lease, 15 seconds; one that is unlucky does so several times.
-const WORKLOAD_MAX: Duration = Duration::from_secs(240);
+pub(super) const WORKLOAD_MAX: Duration = Duration::from_secs(240);
 
 /// How long it is quiet between two kills, at most: a host that starts needs some 100 ms.
 const QUIET_MS_MAX: u64 = 900;
@@ -175,7 +175,7 @@ fn kill(host: &mut Serving) {
 }
 
 /// Waits until nobody has anything to do any more.
-async fn settle(host: &Serving, office: &Office) {
+pub(super) async fn settle(host: &Serving, office: &Office) {
     until("everything is done", async || {
         if now() > office.until {
             return true;
@@ -188,7 +188,7 @@ async fn settle(host: &Serving, office: &Office) {
 }
 
 /// The end of a log.
-fn tail(log: &str) -> String {
+pub(super) fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
 }

@@ -3,11 +3,12 @@
 //!
 //! `ground`: counters that show whatever is done twice; `clients`: who asks, approves, applies and undoes
 //! through the API, whatever dies meanwhile; `killer`: one workload under kills; `found`: that the checker
-//! finds what it is there for.
+//! finds what it is there for; `apart`: hosts that sleep, and hosts that are cut off.
 //!
 //! `cargo test` runs a short form. `make kill KILLS=500` runs the long one; `SEED=…` runs one again, as far
 //! as chance is ours.
 
+mod apart;
 mod clients;
 mod found;
 mod ground;

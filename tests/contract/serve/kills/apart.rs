@@ -1,0 +1,83 @@
+//! Three hosts on one PostgreSQL: one is stopped past its lease and goes on later, one loses its way to the
+//! databases again and again, also between a COMMIT and its answer. What they began, the others finish.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mendwright_tests::postgres::{Cluster, Durability};
+use mendwright_tests::proxy::{Cut, Proxy};
+
+use super::clients::{self, Office};
+use super::ground::Ground;
+use super::killer::{WORKLOAD_MAX, settle, tail};
+use crate::serve::house::{now, until};
+use crate::world::Engine;
+
+/// Runs that are asked for.
+const RUNS: u64 = 24;
+
+/// How often the way is cut at least.
+const CUTS: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_slept_and_one_that_was_cut_off_write_nothing_twice() {
+    let cluster = Cluster::start(Durability::Full).unwrap();
+    let proxy = Arc::new(Proxy::start(cluster.port()).await.unwrap());
+    let mut ground = Ground::new(Engine::Postgres, Some(cluster)).await;
+    ground.house.ways.insert("cut".to_owned(), proxy.port());
+    let well = ground.house.serve("well").await;
+    let slept = ground.house.serve("slept").await;
+    let cut = ground.house.serve("cut").await;
+    let bob = ground.house.keys_of("bob");
+    let office = Arc::new(Office {
+        sockets: vec![well.socket.clone(), cut.socket.clone()],
+        approve: ground.house.typist("well", move |run| {
+            ["run", "approve", run, "--no-host", "--key", &bob].map(ToOwned::to_owned).to_vec()
+        }),
+        until: now() + WORKLOAD_MAX,
+        unanswered: AtomicU64::new(0),
+        stuck: AtomicU64::new(0),
+    });
+    let asking = tokio::spawn(clients::work(office.clone(), 11, RUNS));
+    let over = Arc::new(AtomicBool::new(false));
+    let cutting = tokio::spawn({
+        let (proxy, over) = (proxy.clone(), over.clone());
+        async move {
+            let mut cuts = 0;
+            while cuts < CUTS && !over.load(Ordering::SeqCst) {
+                let next = [Cut::AfterCommit(1), Cut::BeforeCommit(2), Cut::AfterCommit(2), Cut::AtMessage(97)];
+                proxy.arm(next[usize::try_from(cuts).unwrap_or_default() % next.len()]);
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                cuts += u64::from(proxy.disarm());
+            }
+            cuts
+        }
+    });
+    // In the middle of something.
+    until("it works", async || slept.get("/status").body["host"]["working_on"].as_u64() > Some(0)).await;
+    slept.signal("STOP");
+    let told = asking.await.unwrap();
+    settle(&well, &office).await;
+    over.store(true, Ordering::SeqCst);
+    let cuts = cutting.await.unwrap();
+    // What it held was finished by others. Now it wakes up, and believes that it still has it.
+    slept.signal("CONT");
+    until("it knows better", async || slept.get("/status").body["host"]["working_on"].as_u64() == Some(0)).await;
+    settle(&well, &office).await;
+    let names = ["well", "slept", "cut"];
+    for mut host in [well, slept, cut] {
+        host.signal("TERM");
+        assert_eq!(host.ended().await, Some(0), "{}", host.log());
+    }
+    let log: String = names.iter().map(|name| ground.house.log(name)).collect();
+    let scene = ground.scene("well", told);
+    let (mut control, mut target) = ground.look().await;
+    let (seen, mut wrong) = mendwright_checker::check(&scene, &mut control, &mut target).await.unwrap();
+    wrong.extend(mendwright_checker::held(&scene, &mut control, &mut target).await.unwrap());
+    assert!(wrong.is_empty(), "{wrong:#?}\n{}", tail(&log));
+    assert_eq!(office.stuck.load(Ordering::Relaxed), 0, "not done in time\n{}", tail(&log));
+    assert!(seen.applied * 2 > seen.runs && cuts >= CUTS, "{seen:?}, {cuts} cuts");
+    let fenced = ground.house.log("slept").matches("ERR_FENCE_LOST").count();
+    let noticed = ground.house.log("slept").matches("did not come to good").count();
+    assert!(noticed > 0, "whoever slept was told nothing ({fenced}): {}", ground.house.log("slept"));
+}
