@@ -111,7 +111,7 @@ async fn an_exported_run_is_checked_offline_and_no_part_of_it_can_be_exchanged()
     let alone = elsewhere.verify_with(&file, &other, &elsewhere.root);
     assert_eq!(
         (alone.status.code(), failing(&alone)),
-        (Some(1), vec!["audit log".to_owned(), "approvals".to_owned(),])
+        (Some(1), ["audit log", "approvals", "applied"].map(ToOwned::to_owned).to_vec())
     );
     let root = format!("sha256:{}", "0".repeat(64));
     assert_eq!(failing(&elsewhere.verify_with(&file, &elsewhere.key, &root)), ["approvals"]);
