@@ -2,7 +2,7 @@
 //! run is planned, approved and applied as any other.
 //!
 //! In reading order: [`waves`]: how large each wave is, and who is in it; [`stop`]: when it stops by itself;
-//! [`state`]: where it stands and how that changes; [`next`]: what its driver does now.
+//! [`state`]: where it stands and how that changes; [`mod@next`]: what its driver does now.
 
 pub mod next;
 pub mod state;

@@ -12,7 +12,7 @@ use crate::store::Store;
 /// milliseconds each. What a host leaves that is killed meanwhile goes on so much later.
 const LEASE_US: i64 = 5_000_000;
 
-/// This process drives a rollout, until [`LEASE_US`] from when it took it.
+/// This process drives a rollout, until `LEASE_US` (5 s) from when it took it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RolloutLease {
     /// The rollout.
