@@ -25,7 +25,14 @@ pub(crate) fn count_up(run: &Run) -> Outcome {
     let counted = keys.into_iter().zip(rows.as_ref().map(found).unwrap_or_default());
     let counted = counted.filter_map(|(key, row)| match row?.first()? {
         Value::Integer(n) => Some((key, Value::Integer(n + 1))),
-        _ => None,
+        Value::Null
+        | Value::Boolean(_)
+        | Value::Float(_)
+        | Value::Decimal(_)
+        | Value::Text(_)
+        | Value::Bytes(_)
+        | Value::Timestamp(_)
+        | Value::Json(_) => None,
     });
     update(run, counted.collect())
 }
