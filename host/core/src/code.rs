@@ -185,6 +185,7 @@ codes! {
     Halted = "ERR_HALTED", Security, "A switch stops every apply, or the host could not see whether one was thrown.";
     AuditForked = "ERR_AUDIT_FORKED", Security, "The audit log does not go on from a checkpoint that was signed before.";
     BundleInvalid = "ERR_BUNDLE_INVALID", Security, "The exported run is none, or not what its trust roots lead to.";
+    BackupInvalid = "ERR_BACKUP_INVALID", Data, "The directory is no backup of a control store, or not as it was made.";
     // the running host
     HostRunning = "ERR_HOST_RUNNING", Ux, "A host runs already where this one would listen.";
     HostUnavailable = "ERR_HOST_UNAVAILABLE", Integration, "The running host did not answer.";

@@ -4,6 +4,7 @@
 //! for them.
 
 pub mod api;
+pub mod backup;
 pub mod bundle;
 pub mod cli;
 pub mod client;

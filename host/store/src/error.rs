@@ -38,6 +38,14 @@ pub enum Error {
         /// What it is instead.
         detail: String,
     },
+    /// A process has the control file open, which nobody may replace then.
+    #[error("a mendwright process has the control store `{}` open ({owner})", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// The name of the process: its number, and a word of chance.
+        owner: String,
+    },
     /// The file or the engine is of a version that this host does not work with.
     #[error("the control store `{place}` has {what} version {found}, and this host needs {needs}")]
     Version {
@@ -229,6 +237,7 @@ impl Error {
             Self::Unavailable { .. } => Code::StoreUnavailable,
             Self::NotOurs { .. } | Self::Corrupt { .. } | Self::Damaged { .. } => Code::StoreCorrupt,
             Self::Version { .. } => Code::StoreVersion,
+            Self::InUse { .. } => Code::HostRunning,
             Self::RunUnknown { .. } | Self::Ambiguous { .. } => Code::RunUnknown,
             Self::Overtaken { .. }
             | Self::Moved { .. }
@@ -260,6 +269,7 @@ impl Error {
                 format!("check that {server} answers, and that the role of `[control] url` may write there")
             }
             Self::NotOurs { .. } => "point `[control] url` at a file that does not exist yet".to_owned(),
+            Self::InUse { .. } => "stop it first: the number before the dash is the process's".to_owned(),
             Self::Version { .. } => "use the version of mendwright that wrote it, or a newer one".to_owned(),
             Self::Corrupt { .. } | Self::Damaged { .. } => {
                 "stop every mendwright and restore the control store from a backup".to_owned()

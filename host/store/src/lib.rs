@@ -17,10 +17,11 @@
 //! - [`decide`]: what a decision stands on, and what follows from it, in one transaction; [`switches`],
 //!   [`people`], [`trust`]: what it stands on;
 //! - [`plan`]: saving a plan; [`changes`]: reading its changes; [`verify`]: believing it;
-//! - [`log`]: what the job said; [`audit`]: what happened; [`keys`]: the host's key;
+//! - [`backup`]: a copy of a control file; [`log`]: what the job said; [`audit`]: what happened; [`keys`]: the host's key;
 //! - `words`: enums as the words that rows hold; [`error`]: what can go wrong, by what to do about it.
 
 pub mod audit;
+pub mod backup;
 pub mod changes;
 pub mod create;
 pub mod db;

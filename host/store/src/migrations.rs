@@ -1,7 +1,7 @@
 //! Brings a store's schema to this host's version. Steps only go forward; two neighbouring versions of
 //! the host can work at once where a step says so.
 
-use crate::db::{Conn, dialect, postgres, query};
+use crate::db::{Conn, Place, dialect, postgres, query};
 use crate::error::{Error, Result};
 use crate::schema::STEPS;
 use crate::store::Store;
@@ -20,6 +20,15 @@ pub(crate) fn latest() -> i64 {
 /// Whether a host of this version can work with a schema of that one.
 const fn works(host: i64, schema: i64, works_with: i64) -> bool {
     schema <= host || works_with <= host
+}
+
+/// Refuses a schema that this host cannot work with.
+pub(crate) fn check(place: &Place, found: i64, works_with: i64) -> Result<()> {
+    if works(latest(), found, works_with) {
+        return Ok(());
+    }
+    let (found, needs) = (found.to_string(), format!("{} or older", latest()));
+    Err(Error::Version { place: place.clone(), what: "schema", found, needs })
 }
 
 /// Brings the schema to [`latest`], in one transaction.
@@ -45,10 +54,7 @@ pub(crate) async fn migrate(store: &Store, now_us: i64) -> Result<()> {
     .ok_or_else(|| Error::Bug("an aggregate gave no row".to_owned()))?;
     let found: i64 = row.try_get("version").map_err(failed)?;
     let works_with: i64 = row.try_get("works_with").map_err(failed)?;
-    if !works(latest(), found, works_with) {
-        let (found, needs) = (found.to_string(), format!("{} or older", latest()));
-        return Err(Error::Version { place: store.place().clone(), what: "schema", found, needs });
-    }
+    check(store.place(), found, works_with)?;
     for (version, step) in (1_i64..).zip(STEPS).filter(|(version, _)| *version > found) {
         for statement in step.statements {
             query(dialect::ddl(engine, statement)).execute(tx.conn()).await.map_err(failed)?;

@@ -48,6 +48,22 @@ pub(crate) fn is_dead(control: &Path, name: &str) -> Result<bool> {
     Ok(take(control, name)?.is_some())
 }
 
+/// A process that has the control file open, if there is one.
+pub(crate) fn living(control: &Path) -> Result<Option<String>> {
+    let directory = directory(control);
+    let failed = |error| Error::io(&directory, "looking who has the control store open", error);
+    for entry in std::fs::read_dir(&directory).map_err(failed)? {
+        let file = entry.map_err(failed)?.file_name();
+        let name = file.to_str().and_then(|name| name.strip_prefix("owner-")?.strip_suffix(".lock"));
+        if let Some(name) = name
+            && !is_dead(control, name)?
+        {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // While it is still locked: whoever opened the file in the meantime sees that it is gone (see

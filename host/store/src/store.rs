@@ -137,7 +137,7 @@ impl Store {
 }
 
 /// Two hosts that switch one new file to WAL at once would fail instead of waiting: one at a time.
-async fn wait_for_turn(path: &Path) -> Result<File> {
+pub(crate) async fn wait_for_turn(path: &Path) -> Result<File> {
     let turn = owner::open_file(path, "opening")?;
     let mut waited = 0;
     loop {

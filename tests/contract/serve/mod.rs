@@ -2,6 +2,7 @@
 //! command line; stopped by the test that started them.
 
 mod api;
+mod backup;
 mod commands;
 mod hosts;
 mod house;

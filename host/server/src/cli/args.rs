@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
-    audit, bundle, completions, config, database, doctor, explain, job, key, lock, patch, person, policy, resource,
-    rollout, run, schedule, serve, status, stop, switch, tenant,
+    audit, backup, bundle, completions, config, database, doctor, explain, job, key, lock, patch, person, policy,
+    resource, restore, rollout, run, schedule, serve, status, stop, switch, tenant,
 };
 
 /// Repairs production data with code that you can trust before it runs.
@@ -127,6 +127,10 @@ pub enum Command {
     /// What happened: read it, verify it, prove it, hand it out.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Copy the control store and the host's key, while hosts work.
+    Backup(backup::Args),
+    /// Put a backup in the control store's place.
+    Restore(restore::Args),
     /// An exported run: check it where nothing of Mendwright runs.
     #[command(subcommand)]
     Bundle(bundle::Verb),

@@ -10,6 +10,7 @@
 
 pub mod args;
 mod audit;
+mod backup;
 mod bundle;
 mod completions;
 mod config;
@@ -30,6 +31,7 @@ mod problem;
 mod progress;
 mod prompt;
 mod resource;
+mod restore;
 mod rollout;
 mod run;
 mod runtime;
@@ -100,6 +102,8 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Undo(args) => run::dispatch(context, run::Verb::Rollback(args)),
         Command::Patch(args) => runtime::block_on(context, patch::run(context, args)),
         Command::Audit(verb) => audit::dispatch(context, verb),
+        Command::Backup(args) => runtime::block_on(context, backup::run(context, args)),
+        Command::Restore(args) => runtime::block_on(context, restore::run(context, args)),
         Command::Bundle(verb) => bundle::dispatch(context, &verb),
         Command::Serve(args) => serve::run(context, &args),
         Command::Status(args) => runtime::block_on(context, status::run(context, args)),

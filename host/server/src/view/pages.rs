@@ -126,6 +126,7 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_HALTED",
     "ERR_AUDIT_FORKED",
     "ERR_BUNDLE_INVALID",
+    "ERR_BACKUP_INVALID",
     "ERR_HOST_RUNNING",
     "ERR_HOST_UNAVAILABLE",
     "ERR_HOST_STOPPING",

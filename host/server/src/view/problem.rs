@@ -159,6 +159,7 @@ impl Exit {
             | C::BreakGlass
             | C::AuditForked
             | C::BundleInvalid
+            | C::BackupInvalid
             | C::SwitchInvalid
             | C::RunState
             | C::JobUnknown

@@ -96,6 +96,30 @@ pub(crate) async fn check_is_ours(path: &Path) -> Result<(), Error> {
     if id == i64::from(APPLICATION_ID) { Ok(()) } else { Err(not_ours("it is an SQLite database of something else")) }
 }
 
+/// Reads a file whole and refuses it where anything in it is damaged.
+pub(crate) async fn check_whole(path: &Path) -> Result<(), Error> {
+    let failed = |e| failure(&path.into(), "checking it", e);
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
+    let mut conn = options.connect().await.map_err(failed)?;
+    let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut conn).await.map_err(failed)?;
+    conn.close().await.map_err(failed)?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(Error::NotOurs { path: path.to_owned(), detail: format!("it is damaged: {found}") })
+}
+
+/// The version of the schema in a file, and the oldest host that it works with.
+pub(crate) async fn schema_of(path: &Path) -> Result<(i64, i64), Error> {
+    let failed = |e| failure(&path.into(), "reading its version", e);
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
+    let mut conn = options.connect().await.map_err(failed)?;
+    let sql = "SELECT coalesce(max(version), 0), coalesce(max(works_with), 0) FROM schema_steps";
+    let found = sqlx::query_as(sql).fetch_one(&mut conn).await.map_err(failed)?;
+    conn.close().await.map_err(failed)?;
+    Ok(found)
+}
+
 /// SQLITE_ERROR: the statement does not fit the schema, so somebody changed the schema.
 const ERROR: u32 = 1;
 const CORRUPT: u32 = 11;
