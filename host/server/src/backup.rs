@@ -31,7 +31,7 @@ const CONTENTS: &str = "backup.json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contents {
-    /// [`FORMAT`].
+    /// `mendwright.backup.v1`.
     pub format: String,
     /// When it was made, RFC 3339.
     pub made_at: String,

@@ -24,6 +24,7 @@ pub mod outcome;
 pub mod plan;
 pub mod problem;
 pub mod replay;
+pub mod report;
 pub mod resource;
 pub mod rollout;
 pub mod run;

@@ -11,6 +11,7 @@ mod logs;
 pub(super) mod plan;
 mod plan_all;
 mod record;
+mod report;
 pub(super) mod rollback;
 mod show;
 mod sql;
@@ -54,6 +55,8 @@ pub enum Verb {
     Logs(logs::Args),
     /// Write a run into one file that anybody can check offline.
     Export(export::Args),
+    /// A run as a document, for a ticket.
+    Report(report::Args),
     /// Call a run off that is not being applied.
     Cancel(cancel::Args),
 }
@@ -72,6 +75,7 @@ pub(super) fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Watch(args) => block_on(context, watch::run(context, args)),
         Verb::Logs(args) => block_on(context, logs::run(context, args)),
         Verb::Export(args) => block_on(context, export::run(context, args)),
+        Verb::Report(args) => block_on(context, report::run(context, args)),
         Verb::Cancel(args) => block_on(context, cancel::run(context, args)),
     }
 }
