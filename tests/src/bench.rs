@@ -4,6 +4,7 @@
 mod accounts;
 mod database;
 mod ledger;
+pub mod repairs;
 mod rows;
 
 use std::sync::{Arc, Mutex, PoisonError};

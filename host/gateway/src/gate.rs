@@ -33,6 +33,8 @@ pub struct Gate(Arc<watch::Sender<Heard>>);
 #[derive(Clone, Debug)]
 struct Heard {
     asked: Asked,
+    /// When the answer came.
+    told: Option<Instant>,
     halt: Option<Halt>,
 }
 
@@ -60,7 +62,7 @@ impl Gate {
     }
 
     fn of(asked: Asked) -> Self {
-        Self(Arc::new(watch::Sender::new(Heard { asked, halt: None })))
+        Self(Arc::new(watch::Sender::new(Heard { asked, told: None, halt: None })))
     }
 
     /// Whether both are the same gate.
@@ -70,8 +72,21 @@ impl Gate {
 
     /// What the switches say. `asked` is when the question was *sent*: an answer that took long is as old
     /// as its question. The first word makes an open gate a watched one.
+    ///
+    /// Several may ask at once. That a switch is thrown always counts; that none is says nothing new where it was
+    /// asked earlier than what is known, and only who asked after a switch was heard to be thrown knows that it
+    /// is put back.
     pub fn tell(&self, asked: Instant, halt: Option<Halt>) {
-        self.0.send_replace(Heard { asked: Asked::At(asked), halt });
+        let told = Instant::now();
+        self.0.send_if_modified(|heard| {
+            let is_old = matches!(heard.asked, Asked::At(before) if asked < before);
+            let may_not_know = heard.halt.is_some() && heard.told.is_some_and(|told| asked < told);
+            if halt.is_none() && (is_old || may_not_know) {
+                return false;
+            }
+            *heard = Heard { asked: Asked::At(asked), told: Some(told), halt };
+            true
+        });
     }
 
     /// Waits a moment for fresh word, and says whether the flush may go on.
@@ -153,6 +168,20 @@ mod tests {
         // An answer that was long on its way is as old as its question.
         gate.tell(Instant::now() - FRESH - Duration::from_millis(1), None);
         assert_eq!(gate.pass(Kind::Rollback).await.unwrap_err().code(), Code::Halted);
+    }
+
+    #[tokio::test]
+    async fn who_asked_before_a_switch_was_heard_to_be_thrown_does_not_put_it_back() {
+        let gate = Gate::watched();
+        let early = Instant::now();
+        gate.tell(early, halt(false));
+        gate.tell(early, None);
+        assert_eq!(gate.pass(Kind::Apply).await.unwrap_err().code(), Code::Halted);
+        gate.tell(Instant::now(), None);
+        gate.pass(Kind::Apply).await.unwrap();
+        // An old word that it is thrown is a word.
+        gate.tell(early, halt(false));
+        assert!(gate.is_not_thrown(Kind::Apply).is_err());
     }
 
     #[tokio::test]

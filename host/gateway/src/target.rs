@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use crate::adapters::sql::engine::Engine;
 use crate::adapters::sql::flush::shared::Writer;
+use crate::adapters::sql::pool::Pool;
+use crate::adapters::sql::session::seen::Seen;
 use crate::error::{Error, Result};
 use mendwright_core::code::Code;
+
+/// SQLite connections that walk scans. A job rarely walks more than parent and child at once.
+const WALKERS: usize = 4;
 
 /// How to reach one `[database.NAME]` and how to behave there. Flushes to a SQLite target and its clones
 /// share transactions: a host keeps one target of each database.
@@ -32,6 +37,12 @@ pub struct Target {
     pub keep: Duration,
     /// SQLite: the connection that flushes to a target and its clones share, and their transactions.
     pub(crate) writer: Writer,
+    /// Connections that wait for their next use.
+    pub(crate) pool: Pool,
+    /// SQLite: what dry runs found of the tables.
+    pub(crate) seen: Seen,
+    /// SQLite: scans that a dry run walks at a time; a further one is read to its end when it opens.
+    pub(crate) walkers: usize,
 }
 
 impl Target {
@@ -55,12 +66,29 @@ impl Target {
             schema: "mendwright".to_owned(),
             keep: Duration::from_secs(30 * 24 * 3_600),
             writer: Writer::default(),
+            pool: Pool::default(),
+            seen: Seen::default(),
+            walkers: WALKERS,
         })
     }
 
     /// What was committed before this moment can no longer be undone, in microseconds since 1970.
     pub(crate) fn kept_since_us(&self, now_us: i64) -> i64 {
         now_us.saturating_sub(i64::try_from(self.keep.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Keeps so many idle connections, for a host that runs for long.
+    #[must_use]
+    pub fn with_pool(mut self, n_idle_max: usize) -> Self {
+        self.pool = Pool::of(n_idle_max);
+        self
+    }
+
+    /// The same target for dry runs of which little is expected: on SQLite no scan is walked beside others.
+    #[must_use]
+    pub fn small(mut self) -> Self {
+        self.walkers = 0;
+        self
     }
 
     /// Dry runs connect here.

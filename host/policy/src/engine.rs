@@ -29,8 +29,16 @@ pub struct Engine {
 /// Of all policies those that can matter for one action of one kind of actor. The scope of the others
 /// does not match, whatever the facts are; leaving them out makes a decision several times faster.
 struct Cut {
-    all: PolicySet,
-    permits: PolicySet,
+    all: Part,
+    permits: Part,
+    /// Permits, and the forbids that look at approvals: what can still matter when a question is asked again
+    /// with more of them, and no other forbid said no.
+    heeding: Part,
+}
+
+/// Some of the policies.
+struct Part {
+    policies: PolicySet,
     /// Every word in the texts of these policies: a fact that is none of them is not put into the
     /// context. `None` where a policy takes the context otherwise than by `context.fact`.
     words: Option<BTreeSet<String>>,
@@ -117,7 +125,7 @@ impl Engine {
     #[must_use]
     pub fn decide(&self, facts: &Facts, settings: &Settings) -> Decision {
         let computed = facts.compute(settings);
-        let question = self.question(facts, settings, &computed);
+        let question = self.question(facts, settings, &computed, |cut| &cut.all);
         let verdict = self.answer(&question, |cut| &cut.all);
         if verdict.allowed {
             let broke = if computed.break_glass { self.broke(facts, settings, &computed) } else { Vec::new() };
@@ -147,12 +155,24 @@ impl Engine {
 
     /// What Cedar says with all policies.
     pub(crate) fn ask(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> Verdict {
-        self.answer(&self.question(facts, settings, computed), |cut| &cut.all)
+        self.answer(&self.question(facts, settings, computed, |cut| &cut.all), |cut| &cut.all)
     }
 
-    fn question(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> Result<Question, String> {
+    /// Whether Cedar would say yes to a question that it said no to, if there were so many approvals as
+    /// `computed` says, and only forbids that look at them said no.
+    pub(crate) fn approvals_help(&self, facts: &Facts, settings: &Settings, computed: &Computed) -> bool {
+        self.answer(&self.question(facts, settings, computed, |cut| &cut.heeding), |cut| &cut.heeding).allowed
+    }
+
+    fn question<'a>(
+        &'a self,
+        facts: &Facts,
+        settings: &Settings,
+        computed: &Computed,
+        part: impl Fn(&'a Cut) -> &'a Part,
+    ) -> Result<Question, String> {
         let cut = self.cuts.get(&(facts.action, ActorKind::of(&facts.actor)));
-        question(&self.names, facts, settings, computed, cut.and_then(|cut| cut.words.as_ref()))
+        question(&self.names, facts, settings, computed, cut.and_then(|cut| part(cut).words.as_ref()))
     }
 
     /// Whether no number of approvals changes what this policy says.
@@ -160,11 +180,7 @@ impl Engine {
         self.ignore_approvals.contains(id)
     }
 
-    fn answer<'a>(
-        &'a self,
-        question: &Result<Question, String>,
-        policies: impl Fn(&'a Cut) -> &'a PolicySet,
-    ) -> Verdict {
+    fn answer<'a>(&'a self, question: &Result<Question, String>, part: impl Fn(&'a Cut) -> &'a Part) -> Verdict {
         let question = match question {
             Ok(question) => question,
             Err(error) => return Verdict::unevaluable(error.clone()),
@@ -172,7 +188,7 @@ impl Engine {
         let Some(cut) = self.cuts.get(&question.of) else {
             return Verdict::unevaluable("no policies for this action".to_owned());
         };
-        let response = self.authorizer.is_authorized(&question.request, policies(cut), &question.entities);
+        let response = self.authorizer.is_authorized(&question.request, &part(cut).policies, &question.entities);
         let errors: Vec<_> = response.diagnostics().errors().map(Unevaluable::of).collect();
         let said_yes = response.decision() == Cedar::Allow;
         let allowed = said_yes && errors.is_empty();
@@ -198,17 +214,36 @@ impl Engine {
     }
 }
 
-impl Cut {
+impl Part {
     fn new() -> Self {
-        Self { all: PolicySet::new(), permits: PolicySet::new(), words: Some(BTreeSet::new()) }
+        Self { policies: PolicySet::new(), words: Some(BTreeSet::new()) }
     }
 
-    fn read(&mut self, policy: &Policy) {
+    fn add(&mut self, policy: &Policy) -> Result<(), String> {
         let text = policy.to_string();
         self.words = self.words.take().filter(|_| takes_facts_by_dots(&text)).map(|mut words| {
             words.extend(text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned));
             words
         });
+        self.policies.add(policy.clone()).map_err(|error| error.to_string())
+    }
+}
+
+impl Cut {
+    fn new() -> Self {
+        Self { all: Part::new(), permits: Part::new(), heeding: Part::new() }
+    }
+
+    fn add(&mut self, one: &Checked) -> Result<(), String> {
+        self.all.add(&one.policy)?;
+        let permits = one.policy.effect() == CedarEffect::Permit;
+        if permits {
+            self.permits.add(&one.policy)?;
+        }
+        if permits || !ignores_approvals(one) {
+            self.heeding.add(&one.policy)?;
+        }
+        Ok(())
     }
 }
 
@@ -244,11 +279,7 @@ fn cuts(names: &Names, policies: &[Checked]) -> Result<BTreeMap<(Action, ActorKi
         for kind in ActorKind::ALL {
             let mut cut = Cut::new();
             for one in policies.iter().filter(|one| can_match(names, &one.policy, *action, kind)) {
-                cut.read(&one.policy);
-                cut.all.add(one.policy.clone()).map_err(|error| error.to_string())?;
-                if one.policy.effect() == CedarEffect::Permit {
-                    cut.permits.add(one.policy.clone()).map_err(|error| error.to_string())?;
-                }
+                cut.add(one)?;
             }
             cuts.insert((*action, kind), cut);
         }
@@ -312,23 +343,33 @@ mod tests {
     fn a_cut_decides_as_the_whole_set() {
         let engine = Engine::builtin().unwrap();
         let cases = Cases::parse(include_str!("../tests/cases.toml"), &Settings::default()).unwrap();
-        let mut whole = Cut::new();
-        for policy in engine.cuts.values().flat_map(|cut| cut.all.policies()) {
-            if whole.all.policy(policy.id()).is_none() {
-                whole.all.add(policy.clone()).unwrap();
+        let mut whole = Part::new();
+        for policy in engine.cuts.values().flat_map(|cut| cut.all.policies.policies()) {
+            if whole.policies.policy(policy.id()).is_none() {
+                whole.add(policy).unwrap();
             }
         }
-        assert_eq!(whole.all.policies().count(), engine.about.len());
+        assert_eq!(whole.policies.policies().count(), engine.about.len());
         for case in cases.cases() {
             for action in Action::ALL {
                 for actor in [case.facts.actor.clone(), Actor::Host, Actor::Machine { name: "rollout".into() }] {
                     let facts = Facts { action: *action, actor, subject: Subject::System, ..case.facts.clone() };
                     let computed = facts.compute(&case.settings);
                     let cut = engine.ask(&facts, &case.settings, &computed);
-                    let all = engine
-                        .answer(&question(&engine.names, &facts, &case.settings, &computed, None), |_| &whole.all);
-                    assert_eq!((cut.allowed, cut.by), (all.allowed, all.by), "{} {action}", case.name);
+                    let all =
+                        engine.answer(&question(&engine.names, &facts, &case.settings, &computed, None), |_| &whole);
+                    assert_eq!((cut.allowed, &cut.by), (all.allowed, &all.by), "{} {action}", case.name);
                     assert!(cut.errors.is_empty() && all.errors.is_empty());
+                    if cut.by.iter().any(|id| engine.ignores_approvals(id)) {
+                        continue;
+                    }
+                    // Only approvals are missing, if anything is: the rest need not be asked again.
+                    for approvals in [computed.approvals, computed.approvals + 1, 1_000_000] {
+                        let more = Computed { approvals, ..computed.clone() };
+                        let all = engine.ask(&facts, &case.settings, &more).allowed;
+                        let helps = engine.approvals_help(&facts, &case.settings, &more);
+                        assert_eq!(helps, all, "{} {action} {approvals}", case.name);
+                    }
                 }
             }
         }

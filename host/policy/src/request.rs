@@ -147,14 +147,13 @@ pub(crate) fn question(
 ) -> Result<Question, String> {
     let (actor, subject) = (names.actor(&facts.actor), names.subject(facts));
     let (principal, resource) = (actor.uid(), subject.uid());
-    let mut pairs = if facts.action.is_about_a_run() {
-        of_a_run(names, facts, settings, computed)
+    let mut pairs = Pairs { all: Vec::new(), words };
+    if facts.action.is_about_a_run() {
+        of_a_run(&mut pairs, names, facts, settings, computed);
     } else {
-        around(facts, computed)
-    };
-    if let Some(words) = words {
-        pairs.retain(|(fact, _)| words.contains(fact));
+        around(&mut pairs, facts, computed);
     }
+    let pairs = pairs.all;
     let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
     // Without the schema: the context's shape is this file's, and a test asks every action with it.
     let request = Request::new(principal, names.action(facts.action), resource, context, None)
@@ -163,23 +162,31 @@ pub(crate) fn question(
     Ok(Question { of: (facts.action, ActorKind::of(&facts.actor)), request, entities })
 }
 
-type Pairs = Vec<(String, Expression)>;
-
-fn boolean(name: &str, value: bool) -> (String, Expression) {
-    (name.to_owned(), Expression::new_bool(value))
+/// The facts of a context, as far as anybody looks at them.
+struct Pairs<'w> {
+    all: Vec<(String, Expression)>,
+    words: Option<&'w BTreeSet<String>>,
 }
 
-fn number(name: &str, value: impl Into<u64>) -> (String, Expression) {
-    // A number that Cedar cannot hold is as large as one that it can.
-    (name.to_owned(), Expression::new_long(i64::try_from(value.into()).unwrap_or(i64::MAX)))
-}
+impl Pairs<'_> {
+    fn push(&mut self, name: &str, value: impl FnOnce() -> Expression) {
+        if self.words.is_none_or(|words| words.contains(name)) {
+            self.all.push((name.to_owned(), value()));
+        }
+    }
 
-fn word(name: &str, value: &str) -> (String, Expression) {
-    (name.to_owned(), Expression::new_string(value.to_owned()))
-}
+    fn boolean(&mut self, name: &str, value: bool) {
+        self.push(name, || Expression::new_bool(value));
+    }
 
-fn set(name: &str, values: impl Iterator<Item = Expression>) -> (String, Expression) {
-    (name.to_owned(), Expression::new_set(values))
+    fn number(&mut self, name: &str, value: impl Into<u64>) {
+        // A number that Cedar cannot hold is as large as one that it can.
+        self.push(name, || Expression::new_long(i64::try_from(value.into()).unwrap_or(i64::MAX)));
+    }
+
+    fn word(&mut self, name: &str, value: &str) {
+        self.push(name, || Expression::new_string(value.to_owned()));
+    }
 }
 
 fn entity(uid: EntityUid) -> Expression {
@@ -187,60 +194,58 @@ fn entity(uid: EntityUid) -> Expression {
 }
 
 /// The type `Around` of the schema.
-fn around(facts: &Facts, computed: &Computed) -> Pairs {
-    let mut pairs = always(facts, computed);
-    pairs.push(boolean("releases", computed.releases));
-    pairs
+fn around(pairs: &mut Pairs<'_>, facts: &Facts, computed: &Computed) {
+    always(pairs, facts, computed);
+    pairs.boolean("releases", computed.releases);
 }
 
-fn always(facts: &Facts, computed: &Computed) -> Pairs {
-    vec![
-        boolean("kill_switch", computed.kill_switch),
-        boolean("safe_mode", computed.safe_mode),
-        boolean("break_glass", computed.break_glass),
-        number("weekday", weekday(facts.now) + 1),
-        number("minute", minute_of_day(facts.now)),
-    ]
+fn always(pairs: &mut Pairs<'_>, facts: &Facts, computed: &Computed) {
+    pairs.boolean("kill_switch", computed.kill_switch);
+    pairs.boolean("safe_mode", computed.safe_mode);
+    pairs.boolean("break_glass", computed.break_glass);
+    pairs.number("weekday", weekday(facts.now) + 1);
+    pairs.number("minute", minute_of_day(facts.now));
 }
 
 /// The type `Facts` of the schema.
-fn of_a_run(names: &Names, facts: &Facts, settings: &Settings, computed: &Computed) -> Pairs {
-    let mut pairs = always(facts, computed);
-    let approvers = computed.approvers.iter().map(|name| entity(uid(&names.person, name)));
-    pairs.extend([
-        word("stage", facts.stage.word()),
-        number("level", u8::from(computed.level)),
-        word("category", category(facts.category)),
-        set("classes", facts.classes.iter().copied().map(Class::word).map(|word| Expression::new_string(word.into()))),
-        boolean("own_request", computed.own_request),
-        ("approver_role".to_owned(), entity(uid(&names.role, &settings.approver_role))),
-        set("approvers", approvers),
-        number("approvals", computed.approvals),
-        number("approvals_needed", computed.approvals_needed),
-        boolean("already_approved", computed.already_approved),
-        word("trust", computed.trust.word()),
-        boolean("whitelisted", computed.whitelisted),
-        boolean("canary", computed.canary),
-        boolean("auto_heal", computed.auto_heal),
-        number("severity", severity(facts.severity)),
-        number("severity_max", severity(settings.severity_max)),
-        number("confidence", computed.confidence),
-        number("confidence_min", settings.confidence_min),
-        boolean("cooling_down", computed.cooldown_until.is_some()),
-        boolean("cooldown_binds_people", settings.cooldown_binds_people),
-        number("runs_last_hour", computed.runs_last_hour),
-        number("runs_per_hour_max", settings.runs_per_hour_max),
-        boolean("window_open", computed.window_open),
-        boolean("planned", computed.planned),
-        boolean("expired", computed.expired),
-        boolean("rehearsed", computed.rehearsed),
-        number("level_of_plan", computed.level_of_plan.map_or(0, u8::from)),
-        number("changes", computed.n_changes),
-        number("changes_max", settings.changes_max),
-        number("share", computed.share),
-        number("share_max", settings.share_max),
-    ]);
-    pairs
+fn of_a_run(pairs: &mut Pairs<'_>, names: &Names, facts: &Facts, settings: &Settings, computed: &Computed) {
+    always(pairs, facts, computed);
+    pairs.word("stage", facts.stage.word());
+    pairs.number("level", u8::from(computed.level));
+    pairs.word("category", category(facts.category));
+    pairs.push("classes", || {
+        let words = facts.classes.iter().copied().map(Class::word);
+        Expression::new_set(words.map(|word| Expression::new_string(word.into())))
+    });
+    pairs.boolean("own_request", computed.own_request);
+    pairs.push("approver_role", || entity(uid(&names.role, &settings.approver_role)));
+    pairs.push("approvers", || {
+        Expression::new_set(computed.approvers.iter().map(|name| entity(uid(&names.person, name))))
+    });
+    pairs.number("approvals", computed.approvals);
+    pairs.number("approvals_needed", computed.approvals_needed);
+    pairs.boolean("already_approved", computed.already_approved);
+    pairs.word("trust", computed.trust.word());
+    pairs.boolean("whitelisted", computed.whitelisted);
+    pairs.boolean("canary", computed.canary);
+    pairs.boolean("auto_heal", computed.auto_heal);
+    pairs.number("severity", severity(facts.severity));
+    pairs.number("severity_max", severity(settings.severity_max));
+    pairs.number("confidence", computed.confidence);
+    pairs.number("confidence_min", settings.confidence_min);
+    pairs.boolean("cooling_down", computed.cooldown_until.is_some());
+    pairs.boolean("cooldown_binds_people", settings.cooldown_binds_people);
+    pairs.number("runs_last_hour", computed.runs_last_hour);
+    pairs.number("runs_per_hour_max", settings.runs_per_hour_max);
+    pairs.boolean("window_open", computed.window_open);
+    pairs.boolean("planned", computed.planned);
+    pairs.boolean("expired", computed.expired);
+    pairs.boolean("rehearsed", computed.rehearsed);
+    pairs.number("level_of_plan", computed.level_of_plan.map_or(0, u8::from));
+    pairs.number("changes", computed.n_changes);
+    pairs.number("changes_max", settings.changes_max);
+    pairs.number("share", computed.share);
+    pairs.number("share_max", settings.share_max);
 }
 
 const fn severity(severity: Severity) -> u8 {

@@ -30,7 +30,9 @@ impl Asking<'_> {
         }
         // A forbid that does not look at approvals forbids however many there are.
         let helps = !verdict.by.iter().any(|id| engine.ignores_approvals(id));
-        if let Some(more) = helps.then(|| self.approvals_enough(facts)).flatten() {
+        if let Some(more) =
+            helps.then(|| self.approvals_enough(|more| engine.approvals_help(facts, settings, more))).flatten()
+        {
             return Some(vec![approvals(facts, settings, more)]);
         }
         // With the plan in hand nobody applies yet: what a machine may never apply, a person may.
@@ -41,7 +43,8 @@ impl Asking<'_> {
         let person = Facts { actor: Actor::Person { name: String::new(), roles }, ..(*facts).clone() };
         let mut missing = Vec::new();
         if !engine.ask(&person, settings, computed).allowed {
-            missing.push(approvals(facts, settings, self.approvals_enough(&person)?));
+            let enough = self.approvals_enough(|more| engine.ask(&person, settings, more).allowed);
+            missing.push(approvals(facts, settings, enough?));
         }
         missing.push(by_person(facts));
         Some(missing)
@@ -49,12 +52,9 @@ impl Asking<'_> {
 
     /// How many approvals more it takes, if any number is enough. The settings do not say: a policy of
     /// the operator's may ask for more, and a broken glass for fewer.
-    fn approvals_enough(&self, facts: &Facts) -> Option<u32> {
+    fn approvals_enough(&self, allowed: impl Fn(&Computed) -> bool) -> Option<u32> {
         let have = self.computed.approvals;
-        let with = |approvals| {
-            let computed = Computed { approvals, ..self.computed.clone() };
-            self.engine.ask(facts, self.settings, &computed).allowed
-        };
+        let with = |approvals| allowed(&Computed { approvals, ..self.computed.clone() });
         let next = have.saturating_add(1);
         if with(next) {
             return Some(1);

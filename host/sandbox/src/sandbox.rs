@@ -67,6 +67,8 @@ pub struct Sandbox {
     linker: Linker<State>,
     cache: Option<Arc<Cache>>,
     loaded: Mutex<Loaded>,
+    /// Whoever holds it makes a component ready: many who want the same one wait for the first.
+    loading: tokio::sync::Mutex<()>,
     turns: Semaphore,
     _ticker: Ticker,
 }
@@ -109,6 +111,7 @@ impl Sandbox {
             linker,
             cache: cache.transpose().map_err(Error::Cache)?.map(Arc::new),
             loaded: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
             turns: Semaphore::new(usize::try_from(config.instances_max.max(1)).unwrap_or(1)),
         })
     }
@@ -120,6 +123,10 @@ impl Sandbox {
     /// It is no component, no job, of another contract, or imports more. Nothing of it has run.
     pub async fn load(&self, wasm: &[u8], allowed: &BTreeSet<Capability>) -> Result<Arc<Job>, Error> {
         let name = (component::sha256(wasm), allowed.clone());
+        if let Some(job) = self.lock().get(&name) {
+            return Ok(Arc::clone(job));
+        }
+        let _loading = self.loading.lock().await;
         if let Some(job) = self.lock().get(&name) {
             return Ok(Arc::clone(job));
         }

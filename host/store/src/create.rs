@@ -6,10 +6,11 @@ use mendwright_core::run::State;
 use mendwright_core::task::Task;
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, dialect, query};
+use crate::db::{Conn, Engine, Query, dialect, insert, query};
 use crate::error::{Error, Result};
 use crate::lease::{LEASE_US, Lease};
-use crate::run::{RunNumber, RunRecord, read};
+use crate::plan::NewPlan;
+use crate::run::{Asked, Leased, RunNumber, RunRecord, read};
 use crate::store::Store;
 
 /// A run that is about to begin.
@@ -61,6 +62,42 @@ pub enum Begun {
     Before(RunRecord),
 }
 
+impl NewRun {
+    /// The run as it is while it is planned, before anybody works on it.
+    #[must_use]
+    pub fn as_planning(&self, number: RunNumber, now_us: i64) -> RunRecord {
+        RunRecord {
+            number,
+            id: self.id,
+            nonce: self.nonce.clone(),
+            tenant: self.tenant.clone(),
+            job_name: self.job_name.clone(),
+            job_version: self.job_version.clone(),
+            state: State::Planning,
+            created_at_us: now_us,
+            updated_at_us: now_us,
+            requested_by: self.requested_by.clone(),
+            environment: self.environment.clone(),
+            params: self.params.clone(),
+            only: self.only.clone(),
+            frozen_now_us: self.frozen_now_us,
+            frozen_seed: self.frozen_seed.clone(),
+            parent: self.parent,
+            compensates: self.compensates,
+            plan_digest: None,
+            target: None,
+            attempt: 0,
+            undo_generation: 0,
+            outcome: None,
+            expires_at_us: None,
+            applied_at_us: None,
+            undo_until_us: None,
+            asked: None,
+            leased: None,
+        }
+    }
+}
+
 impl Store {
     /// Begins a run: state `planning`, the next number, leased to this process from before anybody else
     /// can see it.
@@ -72,7 +109,7 @@ impl Store {
         self.check_earlier(&new).await?;
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
-        let number = insert(tx.conn(), new, Some(self.owner()), now_us, failed).await?;
+        let number = begin(tx.conn(), new, Some(self.owner()), now_us, failed).await?;
         let record = read(tx.conn(), number, failed).await?;
         tx.commit().await.map_err(failed)?;
         let lease = Lease { run: number, attempt: record.attempt };
@@ -88,41 +125,31 @@ impl Store {
         self.check_earlier(&new).await?;
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
-        let Some(Idempotency { key, request }) = key else {
-            let number = insert(tx.conn(), new, None, now_us, failed).await?;
-            let record = read(tx.conn(), number, failed).await?;
-            tx.commit().await.map_err(failed)?;
-            return Ok(Begun::New(record));
-        };
         // The row of the counter is what two hosts with one key wait for.
-        let number = insert(tx.conn(), new, None, now_us, failed).await?;
-        let before = query("SELECT request, run FROM idempotency_keys WHERE idempotency_key = $1")
-            .bind(key.as_str())
-            .optional(tx.conn())
-            .await
-            .map_err(failed)?;
-        if let Some(row) = before {
-            let run: i64 = row.try_get("run").map_err(failed)?;
-            let run = RunNumber::new(u64::try_from(run).unwrap_or(0));
-            if row.try_get::<String>("request").map_err(failed)? != request.to_string() {
-                return Err(Error::KeyReused { key: key.clone(), run });
+        let number = begin(tx.conn(), new, None, now_us, failed).await?;
+        if let Some(key) = key {
+            if let Some(before) = begun_by(tx.conn(), key, failed).await? {
+                // What was inserted is rolled back with the transaction.
+                return Ok(Begun::Before(before));
             }
-            // What was inserted is rolled back with the transaction.
-            return read(tx.conn(), run, failed).await.map(Begun::Before);
+            key_row(key, number).execute(tx.conn()).await.map_err(failed)?;
         }
-        query("INSERT INTO idempotency_keys (idempotency_key, request, run) VALUES ($1, $2, $3)")
-            .bind(key.as_str())
-            .bind(request.to_string())
-            .bind(number.column())
-            .execute(tx.conn())
-            .await
-            .map_err(failed)?;
         let record = read(tx.conn(), number, failed).await?;
         tx.commit().await.map_err(failed)?;
         Ok(Begun::New(record))
     }
 
-    async fn check_earlier(&self, new: &NewRun) -> Result<()> {
+    /// What a request with this key began; `None` for a key that nobody used.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`].
+    pub async fn begun_by(&self, key: &Idempotency) -> Result<Option<RunRecord>> {
+        let failed = self.failed("looking for what a request began");
+        let mut reader = self.reader().await?;
+        begun_by(reader.conn(), key, failed).await
+    }
+
+    pub(crate) async fn check_earlier(&self, new: &NewRun) -> Result<()> {
         for earlier in new.parent.into_iter().chain(new.compensates) {
             self.run(earlier).await?;
         }
@@ -130,29 +157,119 @@ impl Store {
     }
 }
 
+/// The next number. Whoever has it is waited for by all who begin a run, until its transaction ends.
+pub(crate) async fn next_number(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<RunNumber> {
+    let number = query("UPDATE counters SET value = value + 1 WHERE name = 'run' RETURNING value")
+        .scalar::<i64>(conn)
+        .await
+        .map_err(failed)?
+        .ok_or_else(|| Error::corrupt("counters", "value", "run", "it is gone"))?;
+    let number = u64::try_from(number).map_err(|e| Error::corrupt("counters", "value", "run", e))?;
+    Ok(RunNumber::new(number))
+}
+
+/// What a request with this key began; `None` for a key that nobody used.
+pub(crate) async fn begun_by(
+    mut conn: Conn<'_>,
+    Idempotency { key, request }: &Idempotency,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+) -> Result<Option<RunRecord>> {
+    let before = query("SELECT request, run FROM idempotency_keys WHERE idempotency_key = $1")
+        .bind(key.as_str())
+        .optional(conn.reborrow())
+        .await
+        .map_err(failed)?;
+    let Some(row) = before else { return Ok(None) };
+    let run: i64 = row.try_get("run").map_err(failed)?;
+    let run = RunNumber::new(u64::try_from(run).unwrap_or(0));
+    if row.try_get::<String>("request").map_err(failed)? != request.to_string() {
+        return Err(Error::KeyReused { key: key.clone(), run });
+    }
+    read(conn, run, failed).await.map(Some)
+}
+
+/// The row of a key.
+pub(crate) fn key_row(Idempotency { key, request }: &Idempotency, number: RunNumber) -> Query {
+    let row = [key.as_str().into(), request.to_string().into(), number.column().into()];
+    insert("idempotency_keys (idempotency_key, request, run)", [row], "")
+}
+
 /// The row of a run, leased to `owner` where there is one.
-async fn insert(
+async fn begin(
     mut conn: Conn<'_>,
     new: NewRun,
     owner: Option<&str>,
     now_us: i64,
     failed: impl Fn(sqlx::Error) -> Error + Copy,
 ) -> Result<RunNumber> {
-    let number = query("UPDATE counters SET value = value + 1 WHERE name = 'run' RETURNING value")
-        .scalar::<i64>(conn.reborrow())
-        .await
-        .map_err(failed)?
-        .ok_or_else(|| Error::corrupt("counters", "value", "run", "it is gone"))?;
-    let number = u64::try_from(number).map_err(|e| Error::corrupt("counters", "value", "run", e))?;
-    let number = RunNumber::new(number);
+    let number = next_number(conn.reborrow(), failed).await?;
+    let stands = Stands { state: State::Planning, task: Task::Plan, owner, plan: None };
+    let (row, begun) = run_row(conn.engine(), &new, number, &stands, now_us)?;
+    row.execute(conn.reborrow()).await.map_err(failed)?;
+    audit::record(conn, begun, failed).await?;
+    Ok(number)
+}
+
+/// Where a run stands when it is first seen.
+pub(crate) struct Stands<'a> {
+    pub(crate) state: State,
+    pub(crate) task: Task,
+    /// Who works on it, if somebody does: in attempt 1 then.
+    pub(crate) owner: Option<&'a str>,
+    pub(crate) plan: Option<PlanOf<'a>>,
+}
+
+/// What a run's row says of its plan.
+pub(crate) struct PlanOf<'a> {
+    pub(crate) digest: Digest,
+    pub(crate) target: Option<&'a str>,
+    pub(crate) expires_at_us: i64,
+}
+
+/// A run as it is when it begins with its apply.
+pub(crate) fn applying(
+    new: &NewRun,
+    number: RunNumber,
+    plan: &NewPlan<'_>,
+    target: Option<&str>,
+    owner: &str,
+    now_us: i64,
+) -> RunRecord {
+    RunRecord {
+        state: State::Applying,
+        plan_digest: Some(plan.document.digest),
+        target: target.map(ToOwned::to_owned),
+        attempt: 1,
+        expires_at_us: Some(plan.expires_at_us),
+        asked: Some(Asked {
+            task: Task::Apply,
+            by: new.requested_by.clone(),
+            confirm: None,
+            due_at_us: now_us,
+            tries: 0,
+        }),
+        leased: Some(Leased { owner: owner.to_owned(), until_us: now_us.saturating_add(LEASE_US) }),
+        ..new.as_planning(number, plan.now_us)
+    }
+}
+
+/// The row of a run, and what the audit log says of its beginning.
+pub(crate) fn run_row(
+    engine: Engine,
+    new: &NewRun,
+    number: RunNumber,
+    Stands { state, task, owner, plan }: &Stands<'_>,
+    now_us: i64,
+) -> Result<(Query, Fact)> {
     // When it is due, and until when it is leased, is a matter of the database's clock.
-    let now = dialect::now(conn.engine());
+    let now = dialect::now(engine);
     let until = if owner.is_some() { format!("{now} + {LEASE_US}") } else { "NULL".into() };
     let sql = format!(
         "INSERT INTO runs (number, id, nonce, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
          requested_by, environment, params, only_rows, frozen_now_us, frozen_seed, parent, compensates, attempt, \
-         undo_generation, task, task_by, due_at_us, tries, lease_owner, lease_until_us) VALUES ($1, $2, $3, $4, $5, \
-         $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, $18, $9, {now}, 0, $19, {until})"
+         undo_generation, task, task_by, due_at_us, tries, lease_owner, lease_until_us, plan_digest, target, \
+         expires_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, \
+         $18, $9, {now}, 0, $19, {until}, $20, $21, $22)"
     );
     let only = serde_json::to_string(&new.only).map_err(|e| Error::Bug(e.to_string()))?;
     let begun = Fact::new("run.begun", &new.requested_by, now_us)
@@ -161,29 +278,28 @@ async fn insert(
         .say("id", new.id)
         .say("job", &new.job_name)
         .say("version", &new.job_version);
-    query(sql)
+    let row = query(sql)
         .bind(number.column())
         .bind(new.id.to_string())
-        .bind(new.nonce)
-        .bind(new.tenant)
-        .bind(new.job_name)
-        .bind(new.job_version)
-        .bind(State::Planning.word())
+        .bind(new.nonce.as_str())
+        .bind(new.tenant.as_str())
+        .bind(new.job_name.as_str())
+        .bind(new.job_version.as_str())
+        .bind(state.word())
         .bind(now_us)
-        .bind(new.requested_by)
-        .bind(new.environment)
+        .bind(new.requested_by.as_str())
+        .bind(new.environment.as_str())
         .bind(new.params.to_string())
         .bind(only)
         .bind(new.frozen_now_us)
-        .bind(new.frozen_seed)
+        .bind(new.frozen_seed.as_str())
         .bind(new.parent.map(RunNumber::column))
         .bind(new.compensates.map(RunNumber::column))
         .bind(i64::from(owner.is_some()))
-        .bind(Task::Plan.word())
-        .bind(owner)
-        .execute(conn.reborrow())
-        .await
-        .map_err(failed)?;
-    audit::record(conn, begun, failed).await?;
-    Ok(number)
+        .bind(task.word())
+        .bind(*owner)
+        .bind(plan.as_ref().map(|plan| plan.digest.to_string()))
+        .bind(plan.as_ref().and_then(|plan| plan.target))
+        .bind(plan.as_ref().map(|plan| plan.expires_at_us));
+    Ok((row, begun))
 }

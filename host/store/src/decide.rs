@@ -4,21 +4,15 @@
 
 use mendwright_core::run::State;
 
+use crate::around::{self, Surroundings};
 use crate::audit::{self, Fact};
 use crate::db::{Conn, dialect, query};
 use crate::error::{Error, Result};
 use crate::lease::clock;
 use crate::run::{RunNumber, RunRecord, read};
 use crate::store::Store;
-use crate::switches::{self, Switches};
+use crate::switches;
 use crate::transition::{Step, move_run};
-use crate::{people, trust};
-
-/// Applies that are counted, at most: policies speak of the last hour, and of few.
-const RECENT_MAX: i64 = 1_000;
-
-/// How far back they are looked for.
-const RECENT_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// Votes on one plan. Nobody needs more; somebody might try.
 pub const VOTES_MAX: usize = 200;
@@ -32,21 +26,6 @@ pub struct StoredVote {
     pub envelope: String,
     /// When it came, by the database's clock.
     pub at_us: i64,
-}
-
-/// What is known of a tenant, a job and a target, whatever the run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// Now, by the database's clock.
-    pub now_us: i64,
-    /// How switches stand.
-    pub switches: Switches,
-    /// The registry of people, every version of it.
-    pub people: Vec<String>,
-    /// How far the job is trusted for this tenant, where somebody said so.
-    pub trust: Option<String>,
-    /// When repairs were applied to this tenant in this target in the last day, the newest first.
-    pub applied_at_us: Vec<i64>,
 }
 
 /// Everything that the store knows for a decision about a run.
@@ -135,9 +114,7 @@ impl Store {
     pub async fn surroundings(&self, tenant: &str, job: &str, target: Option<&str>) -> Result<Surroundings> {
         let failed = self.failed("looking at what a decision stands on");
         let mut reader = self.reader().await?;
-        let mut tx = reader.begin_read().await.map_err(failed)?;
-        let switches = switches::look(tx.conn(), failed).await?;
-        surroundings(tx.conn(), (tenant, job, target), switches, failed).await
+        around::look(reader.conn(), (tenant, job, target), failed).await
     }
 
     /// What people signed about a run's plan, in order.
@@ -187,9 +164,9 @@ pub(crate) async fn judged<T, E>(
     judge: impl FnOnce(&Known) -> std::result::Result<(Verdict, T), E>,
 ) -> Result<std::result::Result<(Option<State>, T), E>> {
     let record = read(conn.reborrow(), run, failed).await?;
-    let switches = switches::hold(conn.reborrow(), failed).await?;
+    switches::hold(conn.reborrow(), failed).await?;
     let about = (record.tenant.as_str(), record.job_name.as_str(), record.target.as_deref());
-    let around = surroundings(conn.reborrow(), about, switches, failed).await?;
+    let around = around::look(conn.reborrow(), about, failed).await?;
     let known = Known { votes: votes(conn.reborrow(), run, failed).await?, run: record, around };
     let (verdict, value) = match judge(&known) {
         Ok(judged) => judged,
@@ -247,33 +224,6 @@ async fn votes(
     rows.iter().map(|row| read(row).map_err(failed)).collect()
 }
 
-async fn surroundings(
-    mut conn: Conn<'_>,
-    (tenant, job, target): (&str, &str, Option<&str>),
-    switches: Switches,
-    failed: impl Fn(sqlx::Error) -> Error + Copy,
-) -> Result<Surroundings> {
-    let now_us = clock(conn.reborrow(), failed).await?;
-    let rows = query(
-        "SELECT applied_at_us FROM runs WHERE tenant = $1 AND target = coalesce($2, target) AND applied_at_us > $3 \
-         ORDER BY applied_at_us DESC LIMIT $4",
-    )
-    .bind(tenant)
-    .bind(target)
-    .bind(now_us.saturating_sub(RECENT_US))
-    .bind(RECENT_MAX)
-    .all(conn.reborrow())
-    .await
-    .map_err(failed)?;
-    Ok(Surroundings {
-        now_us,
-        switches,
-        people: people::all(conn.reborrow(), failed).await?,
-        trust: trust::of(conn, job, tenant, failed).await?,
-        applied_at_us: rows.iter().map(|row| row.first().map_err(failed)).collect::<Result<_>>()?,
-    })
-}
-
 /// Writes down a verdict: the answer, the steps, and what is to be told of them.
 async fn write(
     mut conn: Conn<'_>,
@@ -281,40 +231,41 @@ async fn write(
     verdict: Verdict,
     failed: impl Fn(sqlx::Error) -> Error + Copy,
 ) -> Result<Option<State>> {
-    let run = known.run.number;
+    let (run, now_us) = (known.run.number, known.around.now_us);
     let Verdict { decision, steps, facts } = verdict;
-    if let Some(Decision { stage, effect, decision, facts }) = decision {
+    if let Some(decision) = decision {
+        let Decision { stage, effect, decision, facts } = &decision;
         query(
             "INSERT INTO decisions (run, seq, at_us, stage, effect, decision, facts) \
              SELECT $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, $6 FROM decisions WHERE run = $1",
         )
         .bind(run.column())
-        .bind(known.around.now_us)
+        .bind(now_us)
         .bind(stage.as_str())
         .bind(effect.as_str())
         .bind(decision.as_str())
-        .bind(facts)
+        .bind(facts.as_str())
         .execute(conn.reborrow())
         .await
         .map_err(failed)?;
-        let decided = Fact::new("policy.decided", "host", known.around.now_us)
-            .run(run)
-            .tenant(&known.run.tenant)
-            .say("stage", &stage)
-            .say("effect", &effect)
-            .say("decision", &decision)
-            // The same refusal again and again is one entry that counts.
-            .once(format!("decision:{}:{stage}:{effect}:{decision}", run.get()));
+        let decided = decided(stage, effect, decision, now_us).run(run).tenant(&known.run.tenant);
+        // The same refusal again and again is one entry that counts.
+        let decided = decided.once(format!("decision:{}:{stage}:{effect}:{decision}", run.get()));
         audit::record(conn.reborrow(), decided, failed).await?;
     }
     let mut state = None;
-    for step in &steps {
-        state = Some(move_run(conn.reborrow(), run, step, failed).await?);
+    if !steps.is_empty() {
+        state = Some(move_run(conn.reborrow(), run, &steps, failed).await?);
     }
     for fact in facts {
         audit::record(conn.reborrow(), fact.run(run).tenant(&known.run.tenant), failed).await?;
     }
     Ok(state)
+}
+
+/// What the audit log says of an answer.
+pub(crate) fn decided(stage: &str, effect: &str, decision: &str, now_us: i64) -> Fact {
+    Fact::new("policy.decided", "host", now_us).say("stage", stage).say("effect", effect).say("decision", decision)
 }
 
 #[cfg(test)]

@@ -10,16 +10,19 @@
 //!
 //! In reading order:
 //! - [`store`]: opening it; [`db`]: both engines behind one small driver; `schema`, `migrations`;
-//! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves;
+//! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves,
+//!   [`events`]: what was written of that;
 //!   [`find`]: how people name it; [`rollout`]: one job for many tenants; [`schedule`]: by the clock;
 //! - [`lease`]: who works on it; `owner`: whether that process is alive; [`wake`]: telling others of work;
 //!   [`standing`]: what is not settled;
-//! - [`decide`]: what a decision stands on, and what follows from it, in one transaction; [`switches`],
-//!   [`people`], [`trust`]: what it stands on;
+//! - [`decide`]: a decision and what follows from it, in one transaction; [`around`]: what it stands on, of
+//!   [`switches`], [`people`], [`trust`]; [`at_once`]: the whole beginning of a run that nobody has to wait for;
 //! - [`plan`]: saving a plan; [`changes`]: reading its changes; [`verify`]: believing it;
 //! - [`backup`]: a copy of a control file; [`log`]: what the job said; [`audit`]: what happened; [`keys`]: the host's key;
 //! - `words`: enums as the words that rows hold; [`error`]: what can go wrong, by what to do about it.
 
+pub mod around;
+pub mod at_once;
 pub mod audit;
 pub mod backup;
 pub mod changes;
@@ -27,6 +30,7 @@ pub mod create;
 pub mod db;
 pub mod decide;
 pub mod error;
+pub mod events;
 pub mod find;
 #[cfg(any(test, feature = "testing"))]
 pub mod fixtures;
@@ -50,12 +54,15 @@ pub mod verify;
 pub mod wake;
 mod words;
 
+pub use around::Surroundings;
+pub use at_once::{AtOnce, Begins, Written};
 pub use audit::{Anchored, AuditDamage, AuditReport, AuditStatus, Entry, Fact, LogFilter, Logged, StoredCheckpoint};
 pub use changes::{ChangeFilter, StoredChange};
 pub use create::{Begun, Idempotency, NewRun};
 pub use db::{Engine, Place};
-pub use decide::{Decision, Known, StoredDecision, StoredVote, Surroundings, Verdict};
+pub use decide::{Decision, Known, StoredDecision, StoredVote, Verdict};
 pub use error::{Error, Result};
+pub use events::RunEvent;
 pub use find::RunFilter;
 pub use keys::{HostKey, KeyUse, SubKey};
 pub use lease::{Claimed, Concurrency, Lease};
@@ -67,7 +74,7 @@ pub use schedule::{FiredRun, Firing};
 pub use standing::AuditEntry;
 pub use store::Store;
 pub use switches::Switches;
-pub use transition::{RunEvent, Step};
+pub use transition::Step;
 pub use trust::{TrackRecord, Trusted};
 pub use wake::Listener;
 

@@ -2,7 +2,7 @@
 
 use mendwright_core::port::LogLevel;
 
-use crate::db::{Conn, Row, query};
+use crate::db::{Conn, Param, Query, Row, insert, query};
 use crate::error::{Error, Result};
 use crate::run::RunNumber;
 use crate::store::Store;
@@ -13,6 +13,9 @@ pub const LOG_LINES_MAX: usize = 10_000;
 
 /// Bytes of one run's lines, whatever its budget was: pages of people, not a data store.
 pub const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Lines in one statement.
+const ROWS_AT_ONCE: usize = 256;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +96,15 @@ pub(crate) async fn write(
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// The rows of a log that begins with its run; none for none.
+pub(crate) fn first_rows(run: RunNumber, lines: &[LogLine]) -> Vec<Query> {
+    let rows: Vec<[Param; 4]> = (1..)
+        .zip(bounded(lines, LOG_LINES_MAX, LOG_BYTES_MAX))
+        .map(|(seq, line)| [run.column().into(), seq.into(), words::level_word(line.level).into(), line.text.into()])
+        .collect();
+    rows.chunks(ROWS_AT_ONCE).map(|rows| insert("run_log (run, seq, level, line)", rows.iter().cloned(), "")).collect()
 }
 
 /// As many lines as fit, and one that says how many did not.

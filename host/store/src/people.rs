@@ -2,7 +2,7 @@
 //! say is `core`'s to judge; here they are only kept, in order.
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, query};
+use crate::db::query;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -13,7 +13,9 @@ impl Store {
     /// As any read.
     pub async fn people(&self) -> Result<Vec<String>> {
         let mut reader = self.reader().await?;
-        all(reader.conn(), self.failed("reading the registry of people")).await
+        let failed = self.failed("reading the registry of people");
+        let rows = query("SELECT envelope FROM people ORDER BY version").all(reader.conn()).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get("envelope").map_err(failed)).collect()
     }
 
     /// Adds the next version. Of two hosts that add the same one, one is refused.
@@ -42,12 +44,6 @@ impl Store {
         audit::record(tx.conn(), fact, failed).await?;
         tx.commit().await.map_err(failed)
     }
-}
-
-/// Every version, inside the caller's transaction.
-pub(crate) async fn all(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Vec<String>> {
-    let rows = query("SELECT envelope FROM people ORDER BY version").all(conn).await.map_err(failed)?;
-    rows.iter().map(|row| row.try_get("envelope").map_err(failed)).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use mendwright_core::plan::document::Document;
 use mendwright_core::plan::{BoundChange, Digest, Header};
 use mendwright_core::run::{Event, State};
 
-use crate::db::{Conn, Row, query};
+use crate::db::{Conn, Param, Query, Row, insert, query};
 use crate::decide::{self, Known, Verdict};
 use crate::error::{Error, Result};
 use crate::log::{self, LogLine};
@@ -108,7 +108,7 @@ impl Store {
             .execute(tx.conn())
             .await
             .map_err(failed)?;
-        let mut state = move_run(tx.conn(), run, &Step::new(State::Planning, event, now_us), failed).await?;
+        let mut state = move_run(tx.conn(), run, &[Step::new(State::Planning, event, now_us)], failed).await?;
         if state == State::Planned {
             match decide::judged(tx.conn(), run, failed, |known| judge(known).map(|verdict| (verdict, ()))).await? {
                 Ok((moved, ())) => state = moved.unwrap_or(state),
@@ -149,8 +149,24 @@ impl Store {
     }
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::Bug(format!("a plan cannot be written as JSON: {e}")))
+}
+
+/// The rows of a few changes, which are counted and hashed on the way.
+pub(crate) fn change_rows(run: RunNumber, changes: &[BoundChange], tally: &mut Tally) -> Result<Vec<Query>> {
+    let mut rows: Vec<[Param; 6]> = Vec::with_capacity(changes.len());
+    for (seq, change) in (1..).zip(changes) {
+        let leaf = change.leaf();
+        tally
+            .push(change, &leaf)
+            .map_err(|what| Error::Bug(format!("the plan of run {run} contradicts itself: {what}")))?;
+        let texts = [change.resource.clone(), change.key_text(), leaf, change.reason.clone()].map(Param::from);
+        let [resource, key_text, leaf, reason] = texts;
+        rows.push([run.column().into(), seq.into(), resource, key_text, leaf, reason]);
+    }
+    let into = "plan_changes (run, seq, resource, key_text, leaf, reason)";
+    Ok(rows.chunks(BATCH_ROWS).map(|rows| insert(into, rows.iter().cloned(), "")).collect())
 }
 
 /// A row of `plan_changes` that is about to be written.

@@ -2,12 +2,13 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::Connection as _;
-use tokio::sync::Mutex;
 
-use crate::db::{self, Database, Engine, Held, Place, postgres, sqlite};
+use crate::db::group::Writer;
+use crate::db::{self, Database, Engine, Held, Place, Shared, postgres, sqlite};
 use crate::error::{Error, Result};
 use crate::migrations;
 use crate::owner::{self, Owner};
@@ -23,6 +24,7 @@ pub struct Store {
     pub(crate) database: Database,
     /// This process, as its leases name it.
     pub(crate) owner: Owner,
+    writes: AtomicU64,
 }
 
 impl Store {
@@ -68,7 +70,12 @@ impl Store {
         sqlite::check_engine(&mut writer, path).await?;
         let readers = sqlite::connect_readers(path).await.map_err(failed)?;
         let owner = Owner::beside(path, owner)?;
-        let store = Self { place, database: Database::Sqlite { writer: Mutex::new(writer), readers }, owner };
+        let store = Self {
+            place,
+            database: Database::Sqlite { writer: Writer::new(writer), readers },
+            owner,
+            writes: AtomicU64::new(0),
+        };
         migrations::migrate(&store, now_us).await?;
         Ok(store)
     }
@@ -82,7 +89,8 @@ impl Store {
     pub async fn open_postgres(url: &str, owner: &str, now_us: i64) -> Result<Self> {
         let (options, place) = postgres::parse(url)?;
         let pool = postgres::connect(options, &place).await?;
-        let store = Self { place, database: Database::Postgres(pool), owner: Owner::named(owner) };
+        let store =
+            Self { place, database: Database::Postgres(pool), owner: Owner::named(owner), writes: AtomicU64::new(0) };
         migrations::migrate(&store, now_us).await?;
         Ok(store)
     }
@@ -116,17 +124,37 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] where the last checkpoint could not be written; nothing is lost then.
     pub async fn close(self) -> Result<()> {
-        let Self { place, database, owner: _owner } = self;
+        let Self { place, database, owner: _owner, .. } = self;
         database.close().await.map_err(|e| db::failure(&place, "closing it", e))
     }
 
     /// A connection to write with.
-    pub(crate) async fn writer(&self) -> Result<Held<'_>> {
+    pub(crate) async fn writer(&self) -> Result<Held> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         self.database.writer().await.map_err(self.failed("taking a connection"))
     }
 
+    /// A small write transaction, whose commit others may share.
+    pub(crate) async fn shared(&self) -> Result<Shared> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.database.shared().await.map_err(self.failed("taking a connection"))
+    }
+
+    /// The same for one who decides: the switches stay as they are until its end.
+    pub(crate) async fn shared_deciding(&self) -> Result<Shared> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.database.shared_deciding().await.map_err(self.failed("taking a connection"))
+    }
+
+    /// How often this process has taken a connection to write with: each time it commits at least once, and
+    /// whoever does so waits for that.
+    #[must_use]
+    pub fn n_writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
     /// A connection to read with.
-    pub(crate) async fn reader(&self) -> Result<Held<'static>> {
+    pub(crate) async fn reader(&self) -> Result<Held> {
         self.database.reader().await.map_err(self.failed("taking a connection"))
     }
 

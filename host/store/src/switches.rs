@@ -5,7 +5,7 @@ use mendwright_core::code::Code;
 use mendwright_core::switch::{Kind, Scope, Switch};
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, Row, dialect, query};
+use crate::db::{Conn, Engine, Row, dialect, query};
 use crate::error::{Error, Result};
 use crate::run::RunNumber;
 use crate::store::Store;
@@ -117,7 +117,7 @@ impl Store {
         let failed = self.failed("reading the switches");
         let mut reader = self.reader().await?;
         let mut tx = reader.begin_read().await.map_err(failed)?;
-        stand(tx.conn(), "", failed).await
+        stand(tx.conn(), failed).await
     }
 
     /// The epoch of the switches: one small read, for whoever asks often.
@@ -138,34 +138,33 @@ async fn epoch(conn: Conn<'_>, lock: &str, failed: impl Fn(sqlx::Error) -> Error
     u64::try_from(found).map_err(|e| Error::corrupt("counters", "value", "switch_epoch", e))
 }
 
-/// How switches stand and, on PostgreSQL, stay until the transaction ends.
-pub(crate) async fn hold(mut conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Switches> {
+/// PostgreSQL: the switches stay as they are until the transaction ends. Who reads them does so in a later
+/// statement: this one waits for whoever throws one.
+pub(crate) async fn hold(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<()> {
+    if conn.engine() == Engine::Sqlite {
+        return Ok(());
+    }
     let lock = dialect::for_share(conn.engine());
-    stand(conn.reborrow(), lock, failed).await
+    epoch(conn, lock, failed).await.map(drop)
 }
 
-/// How switches stand in the caller's snapshot.
-pub(crate) async fn look(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Switches> {
-    stand(conn, "", failed).await
-}
-
-async fn stand(mut conn: Conn<'_>, lock: &str, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Switches> {
-    let epoch = epoch(conn.reborrow(), lock, failed).await?;
+async fn stand(mut conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Switches> {
+    let epoch = epoch(conn.reborrow(), "", failed).await?;
     let rows = query(SELECT).all(conn).await.map_err(failed)?;
     let thrown = rows.iter().map(|row| SwitchRow::read(row).map_err(failed)?.into_switch()).collect::<Result<_>>()?;
     Ok(Switches { epoch, thrown })
 }
 
 /// A row of `switches`, as it is.
-struct SwitchRow {
-    kind: String,
-    scope: String,
-    is_on: i64,
-    reason: String,
-    thrown_by: String,
-    at_us: i64,
-    expires_at_us: Option<i64>,
-    running: String,
+pub(crate) struct SwitchRow {
+    pub(crate) kind: String,
+    pub(crate) scope: String,
+    pub(crate) is_on: i64,
+    pub(crate) reason: String,
+    pub(crate) thrown_by: String,
+    pub(crate) at_us: i64,
+    pub(crate) expires_at_us: Option<i64>,
+    pub(crate) running: String,
 }
 
 impl SwitchRow {
@@ -183,7 +182,7 @@ impl SwitchRow {
     }
 
     /// The one door from rows to switches.
-    fn into_switch(self) -> Result<Switch> {
+    pub(crate) fn into_switch(self) -> Result<Switch> {
         let Self { kind, scope, is_on, reason, thrown_by, at_us, expires_at_us, running } = self;
         let name = format!("{kind} {scope}");
         let nonsense = |column: &'static str, detail: String| Error::corrupt("switches", column, &name, detail);

@@ -5,7 +5,7 @@ use mendwright_core::run::{Event, State};
 use mendwright_core::task::Task;
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, Row, dialect, query};
+use crate::db::{Conn, Query, dialect, insert, query, together};
 use crate::error::{Error, Result};
 use crate::run::{Outcome, RunNumber, read};
 use crate::store::Store;
@@ -94,27 +94,6 @@ impl Step {
     }
 }
 
-/// Something that happened to a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunEvent {
-    /// 1, 2, 3 … within the run.
-    pub seq: u64,
-    /// When, in microseconds since 1970.
-    pub at_us: i64,
-    /// Where the run stood.
-    pub from: State,
-    /// What happened.
-    pub event: Event,
-    /// Where it stands since.
-    pub to: State,
-    /// In which attempt.
-    pub attempt: u64,
-    /// Why, as a code.
-    pub code: Option<Code>,
-    /// Why, in words; may be empty.
-    pub note: String,
-}
-
 /// Who moves a run where nobody else is named.
 const HOST: &str = "host";
 
@@ -152,28 +131,9 @@ impl Store {
         let failed = self.failed("recording a step of a run");
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
-        let state = move_run(tx.conn(), run, &step, failed).await?;
+        let state = move_run(tx.conn(), run, std::slice::from_ref(&step), failed).await?;
         tx.commit().await.map_err(failed)?;
         Ok(state)
-    }
-
-    /// Everything that happened to a run, in order.
-    ///
-    /// # Errors
-    /// [`Error::RunUnknown`].
-    pub async fn events(&self, run: RunNumber) -> Result<Vec<RunEvent>> {
-        let failed = self.failed("reading what happened to a run");
-        self.run(run).await?;
-        let mut reader = self.reader().await?;
-        let rows = query(
-            "SELECT seq, at_us, from_state, event, to_state, attempt, code, note FROM run_events \
-             WHERE run = $1 ORDER BY seq",
-        )
-        .bind(run.column())
-        .all(reader.conn())
-        .await
-        .map_err(failed)?;
-        rows.iter().map(|row| EventRow::read(row).map_err(failed)?.into_event(run)).collect()
     }
 }
 
@@ -181,18 +141,59 @@ fn count_column(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The compare-and-set, inside the caller's transaction.
+/// What steps come to, one after the other.
+struct Moves<'s> {
+    first: &'s Step,
+    last: &'s Step,
+    to: State,
+    /// Each step with where it leads.
+    all: Vec<(&'s Step, State)>,
+}
+
+impl<'s> Moves<'s> {
+    /// `core` decides each.
+    fn of(run: RunNumber, steps: &'s [Step]) -> Result<Self> {
+        let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+            return Err(Error::Bug(format!("{run} was to move without a step")));
+        };
+        let mut to = first.expected;
+        let mut all = Vec::with_capacity(steps.len());
+        for step in steps {
+            if step.expected != to {
+                return Err(Error::Overtaken { run, expected: step.expected, found: to, event: step.event });
+            }
+            to = to.apply(step.event).map_err(|source| Error::Illegal { run, source })?;
+            all.push((step, to));
+        }
+        Ok(Self { first, last, to, all })
+    }
+
+    fn undos(&self) -> i64 {
+        self.all.iter().map(|(step, _)| i64::from(adds_undo(step.event))).sum()
+    }
+
+    fn applied_at_us(&self) -> Option<i64> {
+        let committed = self.all.iter().find(|(step, _)| step.event == Event::FlushCommitted);
+        committed.map(|(step, _)| step.now_us)
+    }
+
+    fn undo_until_us(&self) -> Option<i64> {
+        self.all.iter().rev().find_map(|(step, _)| step.undo_until_us)
+    }
+}
+
+/// The compare-and-set, inside the caller's transaction: one step or several, as one.
 pub(crate) async fn move_run(
     mut conn: Conn<'_>,
     run: RunNumber,
-    step: &Step,
+    steps: &[Step],
     failed: impl Fn(sqlx::Error) -> Error + Copy,
 ) -> Result<State> {
-    let to = step.expected.apply(step.event).map_err(|source| Error::Illegal { run, source })?;
-    let applied_at_us = matches!(step.event, Event::FlushCommitted).then_some(step.now_us);
+    let moves = Moves::of(run, steps)?;
+    let (first, last, to) = (moves.first, moves.last, moves.to);
     // What is in flight has a task; what rests has none, unless it is to be tried again.
     let task = Task::of(to).map(Task::word);
-    let rests = task.is_none() && step.again_in_us.is_none();
+    let rests = task.is_none() && last.again_in_us.is_none();
     // What is due is so by the database's clock: a host's may be hours ahead.
     let now = dialect::now(conn.engine());
     let moved = query(format!(
@@ -206,53 +207,91 @@ pub(crate) async fn move_run(
          tries = CASE WHEN $8 = 1 THEN 0 WHEN $11 IS NULL THEN tries ELSE tries + 1 END, \
          lease_owner = CASE WHEN $9 IS NULL THEN NULL ELSE lease_owner END, \
          lease_until_us = CASE WHEN $9 IS NULL THEN NULL ELSE lease_until_us END \
-         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant"
+         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant, \
+         (SELECT coalesce(max(seq), 0) FROM run_events WHERE run = $12) AS n_events"
     ))
     .bind(to.word())
-    .bind(step.now_us)
-    .bind(i64::from(adds_undo(step.event)))
-    .bind(step.outcome.as_ref().map(|outcome| outcome.code.text()))
-    .bind(step.outcome.as_ref().map(|outcome| outcome.message.as_str()))
-    .bind(applied_at_us)
-    .bind(step.undo_until_us)
+    .bind(last.now_us)
+    .bind(moves.undos())
+    .bind(last.outcome.as_ref().map(|outcome| outcome.code.text()))
+    .bind(last.outcome.as_ref().map(|outcome| outcome.message.as_str()))
+    .bind(moves.applied_at_us())
+    .bind(moves.undo_until_us())
     .bind(i64::from(rests))
     .bind(task)
-    .bind(step.by.as_deref().unwrap_or(HOST))
-    .bind(step.again_in_us)
+    .bind(last.by.as_deref().unwrap_or(HOST))
+    .bind(last.again_in_us)
     .bind(run.column())
-    .bind(step.expected.word())
-    .bind(step.attempt.map(count_column))
+    .bind(first.expected.word())
+    .bind(first.attempt.map(count_column))
     .optional(conn.reborrow())
     .await
     .map_err(failed)?;
     let Some(moved) = moved else {
         let found = read(conn, run, failed).await?;
-        return Err(match step.attempt {
-            Some(expected) if found.state == step.expected => Error::Fenced { run, expected, found: found.attempt },
-            _ => Error::Overtaken { run, expected: step.expected, found: found.state, event: step.event },
+        return Err(match first.attempt {
+            Some(expected) if found.state == first.expected => Error::Fenced { run, expected, found: found.attempt },
+            _ => Error::Overtaken { run, expected: first.expected, found: found.state, event: first.event },
         });
     };
-    let attempt: i64 = moved.try_get("attempt").map_err(failed)?;
     let tenant: String = moved.try_get("tenant").map_err(failed)?;
-    query(
-        "INSERT INTO run_events (run, seq, at_us, from_state, event, to_state, attempt, code, note) \
-         SELECT $1, coalesce(max(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM run_events WHERE run = $1",
-    )
-    .bind(run.column())
-    .bind(step.now_us)
-    .bind(step.expected.word())
-    .bind(words::event_word(step.event))
-    .bind(to.word())
-    .bind(attempt)
-    .bind(step.outcome.as_ref().map(|outcome| outcome.code.text()))
-    .bind(step.note.clone())
-    .execute(conn.reborrow())
-    .await
-    .map_err(failed)?;
-    for fact in std::iter::once(moved_fact(step, to, attempt)).chain(step.facts.iter().cloned()) {
-        audit::record(conn.reborrow(), fact.run(run).tenant(&tenant), failed).await?;
-    }
+    let told = Told {
+        run,
+        tenant: &tenant,
+        attempt: moved.try_get("attempt").map_err(failed)?,
+        n_events: moved.try_get("n_events").map_err(failed)?,
+    };
+    let (events, facts) = told.of(&moves);
+    let mut queries = vec![events];
+    queries.extend(audit::rows(facts)?);
+    together(conn, queries).await.map_err(failed)?;
     Ok(to)
+}
+
+/// What is written down of steps beside the run's own row.
+struct Told<'r> {
+    run: RunNumber,
+    tenant: &'r str,
+    attempt: i64,
+    /// Events that the run has already.
+    n_events: i64,
+}
+
+impl Told<'_> {
+    fn of(&self, moves: &Moves<'_>) -> (Query, Vec<Fact>) {
+        let Self { run, tenant, attempt, n_events } = *self;
+        let mut facts = Vec::new();
+        let events = (n_events + 1..).zip(&moves.all).map(|(seq, (step, to))| {
+            let told = std::iter::once(moved_fact(step, *to, attempt)).chain(step.facts.iter().cloned());
+            facts.extend(told.map(|fact| fact.run(run).tenant(tenant)));
+            [
+                run.column().into(),
+                seq.into(),
+                step.now_us.into(),
+                step.expected.word().into(),
+                words::event_word(step.event).into(),
+                to.word().into(),
+                attempt.into(),
+                step.outcome.as_ref().map(|outcome| outcome.code.text()).into(),
+                step.note.as_str().into(),
+            ]
+        });
+        let into = "run_events (run, seq, at_us, from_state, event, to_state, attempt, code, note)";
+        let events = insert(into, events, "");
+        (events, facts)
+    }
+}
+
+/// What is written down of a run whose first steps these are; where it stands then.
+pub(crate) fn first_steps(
+    run: RunNumber,
+    tenant: &str,
+    attempt: i64,
+    steps: &[Step],
+) -> Result<(State, Query, Vec<Fact>)> {
+    let moves = Moves::of(run, steps)?;
+    let (events, facts) = Told { run, tenant, attempt, n_events: 0 }.of(&moves);
+    Ok((moves.to, events, facts))
 }
 
 /// What the audit log says of a step.
@@ -265,51 +304,6 @@ fn moved_fact(step: &Step, to: State, attempt: i64) -> Fact {
     match &step.outcome {
         Some(outcome) => fact.say("code", outcome.code),
         None => fact,
-    }
-}
-
-/// A row of `run_events`, as it is.
-struct EventRow {
-    seq: i64,
-    at_us: i64,
-    from_state: String,
-    event: String,
-    to_state: String,
-    attempt: i64,
-    code: Option<String>,
-    note: String,
-}
-
-impl EventRow {
-    fn read(row: &Row) -> sqlx::Result<Self> {
-        Ok(Self {
-            seq: row.try_get("seq")?,
-            at_us: row.try_get("at_us")?,
-            from_state: row.try_get("from_state")?,
-            event: row.try_get("event")?,
-            to_state: row.try_get("to_state")?,
-            attempt: row.try_get("attempt")?,
-            code: row.try_get("code")?,
-            note: row.try_get("note")?,
-        })
-    }
-
-    /// The one door from rows to events.
-    fn into_event(self, run: RunNumber) -> Result<RunEvent> {
-        let Self { seq, at_us, from_state, event, to_state, attempt, code, note } = self;
-        let nonsense = |column: &'static str, detail: &dyn ToString| {
-            Error::corrupt("run_events", column, format!("{run}/{seq}"), detail.to_string())
-        };
-        Ok(RunEvent {
-            seq: u64::try_from(seq).map_err(|e| nonsense("seq", &e))?,
-            at_us,
-            from: from_state.parse().map_err(|e: String| nonsense("from_state", &e))?,
-            event: words::event_from_word(&event).ok_or_else(|| nonsense("event", &event))?,
-            to: to_state.parse().map_err(|e: String| nonsense("to_state", &e))?,
-            attempt: u64::try_from(attempt).map_err(|e| nonsense("attempt", &e))?,
-            code: code.map(|code| code.parse().map_err(|e| nonsense("code", &e))).transpose()?,
-            note,
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far a job is trusted for a tenant, and what its record says about it.
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, query};
+use crate::db::query;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -108,21 +108,6 @@ impl Store {
         let n = |column| row.try_get::<i64>(column).map(i64::unsigned_abs).map_err(failed);
         Ok(TrackRecord { succeeded: n("succeeded")?, undone: n("undone")? })
     }
-}
-
-/// How far a job is trusted for a tenant, inside the caller's transaction.
-pub(crate) async fn of(
-    conn: Conn<'_>,
-    job: &str,
-    tenant: &str,
-    failed: impl Fn(sqlx::Error) -> Error + Copy,
-) -> Result<Option<String>> {
-    query("SELECT trust FROM trust WHERE job_name = $1 AND tenant = $2")
-        .bind(job)
-        .bind(tenant)
-        .scalar(conn)
-        .await
-        .map_err(failed)
 }
 
 #[cfg(test)]

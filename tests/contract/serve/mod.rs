@@ -7,6 +7,7 @@ mod commands;
 mod hosts;
 mod house;
 mod kills;
+mod repairs;
 mod rollouts;
 mod schedules;
 mod stopping;

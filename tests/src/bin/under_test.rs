@@ -1,7 +1,7 @@
 //! A process that a test may kill: it calls the host and nothing else.
 //!
-//! `under-test CONFIG open`, `… apply RUN DIGEST`, `… undo RUN DIGEST`, and `… plan TENANT PARAMS` for
-//! the hostile guest; `… cli ARGUMENTS` is the command line itself. `CRASH_AT=point[:n]` kills it there with SIGKILL, `STOP_AT` stops it with SIGSTOP. Exits 0 if the host did it, 1
+//! `under-test CONFIG open`, `… apply RUN DIGEST`, `… undo RUN DIGEST`, and `… plan TENANT PARAMS` and `… repair
+//! TENANT PARAMS` for the hostile guest; `… cli ARGUMENTS` is the command line itself. `CRASH_AT=point[:n]` kills it there with SIGKILL, `STOP_AT` stops it with SIGSTOP. Exits 0 if the host did it, 1
 //! with its problem on standard error if not.
 
 use std::path::Path;
@@ -52,20 +52,27 @@ async fn act(arguments: &[&str]) -> Result<(), String> {
             host.undo(number(run)?, digest, "person:alice").await.map(drop).map_err(|problem| format!("{problem:?}"))
         }
         ("plan", [tenant, params]) => {
-            let request = PlanRequest {
-                job: "hostile".to_owned(),
-                tenant: (*tenant).to_owned(),
-                params: serde_json::from_str(params).map_err(|error| error.to_string())?,
-                only: vec![],
-                requested_by: "person:alice".to_owned(),
-                parent: None,
-                compensates: None,
-                progress: None,
-            };
-            host.plan(request).await.map(drop).map_err(|problem| format!("{problem:?}"))
+            host.plan(request(tenant, params)?).await.map(drop).map_err(|problem| format!("{problem:?}"))
+        }
+        ("repair", [tenant, params]) => {
+            host.repair(&request(tenant, params)?, None).await.map(drop).map_err(|problem| format!("{problem:?}"))
         }
         _ => Err(format!("`{verb}` is no verb of under-test")),
     }
+}
+
+/// What the hostile guest is asked for.
+fn request(tenant: &str, params: &str) -> Result<PlanRequest, String> {
+    Ok(PlanRequest {
+        job: "hostile".to_owned(),
+        tenant: tenant.to_owned(),
+        params: serde_json::from_str(params).map_err(|error| error.to_string())?,
+        only: vec![],
+        requested_by: "person:alice".to_owned(),
+        parent: None,
+        compensates: None,
+        progress: None,
+    })
 }
 
 fn number(text: &str) -> Result<RunNumber, String> {

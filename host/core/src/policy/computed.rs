@@ -94,8 +94,8 @@ impl Facts {
             auto_heal: settings.auto_heal.contains(&self.category) && !self.auto_heal_off,
             confidence: self.confidence.unwrap_or(0),
             cooldown_until,
-            runs_last_hour: u32::try_from(hour.len()).unwrap_or(u32::MAX),
-            room_at: room_at(hour, settings.runs_per_hour_max),
+            runs_last_hour: u32::try_from(hour.len()).unwrap_or(u32::MAX).saturating_add(self.more_last_hour),
+            room_at: room_at(&hour, self.more_last_hour, settings.runs_per_hour_max),
             window_open,
             window_opens_at: if window_open { None } else { window::opens_after(&settings.windows, self.now) },
             safe_mode: !self.safe_mode.is_empty(),
@@ -155,11 +155,13 @@ impl Facts {
     }
 }
 
-/// When one more apply fits into the hour; `None` if it does now, or never will.
-fn room_at(hour: Vec<i64>, max: u32) -> Option<i64> {
-    let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let over = hour.len().checked_sub(max)?;
-    hour.get(over).map(|at| at.saturating_add(HOUR_US))
+/// When one more apply fits into the hour; `None` if it does now, never will, or is too far back to be known.
+/// `hour` are the latest of the hour, and there were `more` before them.
+fn room_at(hour: &[i64], more: u32, max: u32) -> Option<i64> {
+    let as_size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let over = hour.len().saturating_add(as_size(more)).checked_sub(as_size(max))?;
+    let at = over.checked_sub(as_size(more)).and_then(|at| hour.get(at))?;
+    Some(at.saturating_add(HOUR_US))
 }
 
 /// Whether `tenant` belongs to the first `share` hundredths of a percent of all tenants: the first

@@ -58,9 +58,12 @@ pub struct Facts {
     #[serde(default)]
     pub approvals: Approvals,
 
-    /// When plans were applied to this target, at least those of the last hour and the latest one.
+    /// When plans were applied to this target: at least the latest, and many of the last hour.
     #[serde(default)]
     pub applied_at: Vec<i64>,
+    /// How many more there were in the last hour, all of them before those.
+    #[serde(default)]
+    pub more_last_hour: u32,
 
     /// Whether the kill switch is thrown.
     pub kill_switch: bool,

@@ -56,6 +56,19 @@ impl From<&PlanRequest> for PlanBody {
     }
 }
 
+/// `POST /repairs`: a small repair, made at once where the job is trusted with the tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepairBody {
+    /// The job's name.
+    pub job: String,
+    /// Whose data.
+    pub tenant: String,
+    /// The job's parameters.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+}
+
 /// `POST …/apply`, `POST …/undo`: at least 16 hex digits of the digest, from the person who read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

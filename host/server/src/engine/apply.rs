@@ -219,7 +219,7 @@ impl Host {
     }
 
     /// The answer to COMMIT was lost: the target's journal is asked.
-    async fn after_lost_commit(
+    pub(super) async fn after_lost_commit(
         &self,
         run: &RunRecord,
         plan: &StoredPlan,
@@ -313,6 +313,13 @@ impl Host {
 
     /// Writes down that the target holds the plan.
     pub(super) async fn committed_step(&self, run: &RunRecord, plan: &StoredPlan) -> Result<RunRecord, Problem> {
+        let (step, _) = self.committed(run, plan);
+        self.store.step(run.number, step).await.map_err(problem::store)?;
+        self.again(run).await
+    }
+
+    /// What is written down of a run whose plan the target holds, and until when it can be undone.
+    pub(super) fn committed(&self, run: &RunRecord, plan: &StoredPlan) -> (Step, i64) {
         let now_us = time::now_us();
         let keep = plan
             .header
@@ -322,12 +329,12 @@ impl Host {
             .map(|database| i64::try_from(database.journal.keep.as_micros()).unwrap_or(i64::MAX))
             .min()
             .unwrap_or(0);
+        let undo_until_us = now_us.saturating_add(keep);
         let step = Step::new(State::Applying, Event::FlushCommitted, now_us)
             .attempt(run.attempt)
-            .undo_until(now_us.saturating_add(keep))
+            .undo_until(undo_until_us)
             .fact(audit::flushed(run, &plan.header, now_us));
-        self.store.step(run.number, step).await.map_err(problem::store)?;
-        self.again(run).await
+        (step, undo_until_us)
     }
 }
 

@@ -37,6 +37,13 @@ pub(super) struct Execution {
     pub(super) meter: Arc<Meter>,
 }
 
+/// What is expected of an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    Any,
+    Few,
+}
+
 /// An execution that came to nothing, with what the job said until then.
 pub(super) struct Stopped {
     pub(super) problem: Problem,
@@ -70,7 +77,25 @@ impl Host {
         slot: Option<&Slot>,
     ) -> Result<Execution, Stopped> {
         let meter = Arc::new(Meter::new(ready.budget.clone()));
-        let session = self.session(ready, &run.tenant, &meter).await?;
+        let session = self.session(ready, &run.tenant, &meter, Reads::Any).await?;
+        self.execute_on(session, meter, ready, run, (export, progress, slot)).await
+    }
+
+    /// The dry run of a repair that is expected to be small.
+    pub(super) async fn execute_small(&self, ready: &Ready, run: &RunRecord) -> Result<Execution, Stopped> {
+        let meter = Arc::new(Meter::new(ready.budget.clone()));
+        let session = self.session(ready, &run.tenant, &meter, Reads::Few).await?;
+        self.execute_on(session, meter, ready, run, (Export::DryRun, None, None)).await
+    }
+
+    async fn execute_on(
+        &self,
+        session: Session,
+        meter: Arc<Meter>,
+        ready: &Ready,
+        run: &RunRecord,
+        (export, progress, slot): (Export, Option<Progress>, Option<&Slot>),
+    ) -> Result<Execution, Stopped> {
         let used = session.sensitive_used();
         // A job that stops half-way may say a parameter before it has used it for anything.
         let stopped = words::Heard { used: Arc::clone(&used), params: self.params_masked(ready, run) };
@@ -134,14 +159,18 @@ impl Host {
     }
 
     /// A snapshot of everything that the run may read.
-    async fn session(&self, ready: &Ready, tenant: &str, meter: &Arc<Meter>) -> Result<Session, Problem> {
+    async fn session(&self, ready: &Ready, tenant: &str, meter: &Arc<Meter>, reads: Reads) -> Result<Session, Problem> {
         let databases: BTreeSet<&str> = ready
             .authority
             .tables()
             .filter_map(|(_, access)| self.config.resources.get(access.resource()))
             .map(|resource| resource.database.as_str())
             .collect();
-        let target = |name: &str| Ok::<_, Problem>((name.to_owned(), self.target(name)?));
+        let target = |name: &str| {
+            let target = self.target(name)?;
+            let target = if reads == Reads::Few { target.small() } else { target };
+            Ok::<_, Problem>((name.to_owned(), target))
+        };
         let targets = databases.into_iter().map(target).collect::<Result<BTreeMap<_, _>, _>>()?;
         Session::open(&targets, &self.config.resources, &ready.authority, tenant, Arc::clone(meter))
             .await

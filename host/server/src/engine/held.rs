@@ -55,7 +55,7 @@ impl Host {
     }
 
     /// Renews a lease until somebody else has it.
-    async fn keep(&self, lease: Lease) -> Problem {
+    pub(super) async fn keep(&self, lease: Lease) -> Problem {
         let every = Duration::from_micros(RENEW_US.unsigned_abs());
         loop {
             tokio::time::sleep(every).await;

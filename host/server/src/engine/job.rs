@@ -11,6 +11,7 @@ use mendwright_core::plan::Digest;
 use mendwright_core::port::Severity;
 use mendwright_sandbox::{Capability, Job};
 
+use super::kept::{Component, Seen};
 use super::{Host, problem};
 use crate::view::problem::Problem;
 
@@ -35,8 +36,14 @@ impl Host {
             Problem::new(Code::JobUnknown, "the configuration names no jobs directory")
                 .detail("[jobs] path = \"jobs\" names one; in production unsigned jobs are refused")
         })?;
-        let found = mendwright_catalog::jobs::find(&jobs.path, job);
-        found.map_err(problem::diagnostics)
+        let dir = jobs.path.join(job);
+        let seen = match self.kept.manifest(&dir) {
+            Ok(manifest) => return Ok(manifest),
+            Err(seen) => seen,
+        };
+        let found = mendwright_catalog::jobs::find(&jobs.path, job).map_err(problem::diagnostics)?;
+        self.kept.put_manifest(&dir, &seen, &found);
+        Ok(found)
     }
 
     /// What the job may do for this tenant: request ∧ grant, and the strictest of all budgets.
@@ -75,28 +82,39 @@ impl Host {
     /// Everything that a run of this job for this tenant needs.
     pub(super) async fn ready(&self, manifest: Manifest, tenant: &str) -> Result<Ready, Problem> {
         let (authority, grants, budget) = self.authority(&manifest, tenant)?;
-        let path = manifest.component();
-        let build = format!("mendwright job build {}", manifest.name);
-        let wasm = read(&path).map_err(|error| {
-            Problem::new(Code::ComponentInvalid, format!("{} cannot be read: {error}", path.display()))
-                .next(build.clone(), "builds the job's component")
-        })?;
         let allowed = capabilities(&manifest);
-        let component = self
-            .sandbox
-            .load(&wasm, &allowed)
-            .await
-            .map_err(|error| problem::sandbox(error).next(build, "builds the job's component"))?;
+        let component = self.component(&manifest, allowed).await?;
         let findings = manifest.findings.iter().map(|(code, finding)| (code.clone(), finding.severity)).collect();
         Ok(Ready {
-            component_digest: Digest::of(&wasm),
+            component_digest: component.digest,
             manifest,
-            component,
+            component: component.job,
             authority,
             grants,
             budget,
             findings: Arc::new(findings),
         })
+    }
+
+    async fn component(&self, manifest: &Manifest, allowed: BTreeSet<Capability>) -> Result<Component, Problem> {
+        let path = manifest.component();
+        let seen = Seen::of(&path);
+        if let Some(kept) = self.kept.component(&path, seen, &allowed) {
+            return Ok(kept);
+        }
+        let build = format!("mendwright job build {}", manifest.name);
+        let wasm = read(&path).map_err(|error| {
+            Problem::new(Code::ComponentInvalid, format!("{} cannot be read: {error}", path.display()))
+                .next(build.clone(), "builds the job's component")
+        })?;
+        let job = self
+            .sandbox
+            .load(&wasm, &allowed)
+            .await
+            .map_err(|error| problem::sandbox(error).next(build, "builds the job's component"))?;
+        let component = Component { job, digest: Digest::of(&wasm), allowed };
+        self.kept.put_component(&path, seen, &component);
+        Ok(component)
     }
 }
 

@@ -8,6 +8,7 @@
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `policy`: whether they may be, and the word of people;
+//!   `at_once`: all of it in one go, `finish`: what follows behind;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone; `audit`: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
@@ -15,15 +16,18 @@
 //!   runs.
 
 mod apply;
+mod at_once;
 pub(crate) mod audit;
 mod batched;
 mod bind;
 mod compensate;
 mod document;
 mod execute;
+mod finish;
 pub(crate) mod halt;
 mod held;
 mod job;
+mod kept;
 pub(crate) mod locks;
 pub(crate) mod look;
 mod only;
@@ -57,6 +61,7 @@ use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
 pub use apply::Applied;
+pub use at_once::Repaired;
 pub use audit::{Kept, LogKey};
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
@@ -69,6 +74,13 @@ pub use work::Worked;
 
 /// Told how far a job is: done and total, 0 for an unknown total.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// How long a host is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasts {
+    OneCommand,
+    Long,
+}
 
 /// An open host: configuration, control store, sandbox, key and clock.
 pub struct Host {
@@ -85,6 +97,9 @@ pub struct Host {
     watching: tokio::sync::Mutex<()>,
     log_key: LogKey,
     targets: targets::Targets,
+    /// What targets hold and the store does not know of yet.
+    finishing: finish::Finishing,
+    kept: kept::Kept,
 }
 
 impl Host {
@@ -94,16 +109,21 @@ impl Host {
     /// # Errors
     /// The control store, the host's key or the sandbox cannot be opened.
     pub async fn open(config: Config, env: Env) -> Result<Self, Problem> {
-        let host = Self::open_to_work(config, env).await?;
+        let host = Self::open_parts(config, env, Lasts::OneCommand).await?;
         host.recover_all().await?;
         Ok(host)
     }
 
-    /// The same, and leaves what a dead process left half done to the workers: they claim it.
+    /// The same for a host that runs for long: it keeps instances and connections for the next run, and leaves
+    /// what a dead process left half done to the workers: they claim it.
     ///
     /// # Errors
     /// As [`Host::open`].
     pub async fn open_to_work(config: Config, env: Env) -> Result<Self, Problem> {
+        Self::open_parts(config, env, Lasts::Long).await
+    }
+
+    async fn open_parts(config: Config, env: Env, lasts: Lasts) -> Result<Self, Problem> {
         let store = open_store(&config, &env).await?;
         let beside = state_path(&config, store.place());
         let key = host_key(&beside)?;
@@ -113,7 +133,7 @@ impl Host {
                 mac_key: *key.derive(KeyUse::CompiledCode).expose(),
             }),
             // One command runs one component; a pool would only reserve address space.
-            pooling: false,
+            pooling: lasts == Lasts::Long,
             ..mendwright_sandbox::Config::default()
         })
         .map_err(problem::sandbox)?;
@@ -134,7 +154,9 @@ impl Host {
             gate,
             watching,
             log_key,
-            targets: targets::Targets::default(),
+            targets: targets::Targets::new(if lasts == Lasts::Long { targets::IDLE_MAX } else { 0 }),
+            finishing: finish::Finishing::default(),
+            kept: kept::Kept::default(),
         };
         host.demo_keys = host.prepare_demo(typist.as_deref()).await?;
         Ok(host)

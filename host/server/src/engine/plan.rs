@@ -30,7 +30,7 @@ use crate::view::problem::Problem;
 
 /// How long a plan may wait to be applied: a working day's length, so that what was looked at in the
 /// morning is not applied the next one.
-const PLAN_VALID_US: i64 = 8 * 3_600 * 1_000_000;
+pub(super) const PLAN_VALID_US: i64 = 8 * 3_600 * 1_000_000;
 
 /// What is to be planned.
 #[derive(Clone)]
@@ -250,14 +250,14 @@ impl Host {
         BoundPlan { header, because }
     }
 
-    async fn rehearse(&self, computed: &Computed) -> Result<Rehearsed, Problem> {
+    pub(super) async fn rehearse(&self, computed: &Computed) -> Result<Rehearsed, Problem> {
         let database = computed.database().map_err(|error| problem::gateway(&error))?;
         let Some(database) = database else { return Ok(Rehearsed::NotHeld("nothing changes".to_owned())) };
         let target = self.target(&database)?;
         computed.rehearse(&target).await.map_err(|error| problem::gateway(&error))
     }
 
-    fn keep_us(&self, computed: &Computed) -> Result<i64, Problem> {
+    pub(super) fn keep_us(&self, computed: &Computed) -> Result<i64, Problem> {
         let database = computed.database().map_err(|error| problem::gateway(&error))?;
         let keep = database.and_then(|name| self.config.databases.get(&name)).map(|db| db.journal.keep);
         Ok(keep.map_or(0, |keep| i64::try_from(keep.as_micros()).unwrap_or(i64::MAX)))
@@ -278,7 +278,7 @@ const fn is_denied(code: Code) -> bool {
     )
 }
 
-fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
+pub(super) fn check_shares(ready: &Ready, computed: &Computed) -> Result<(), Problem> {
     let Some(limit) = ready.budget.share_changed else { return Ok(()) };
     let mut changed: BTreeMap<&str, usize> = BTreeMap::new();
     for touched in computed.touched() {

@@ -13,17 +13,27 @@ use crate::view::problem::Problem;
 
 /// The targets that a host has used. Each is kept: flushes to a SQLite target share its connection and
 /// their transactions.
-#[derive(Default)]
-pub(super) struct Targets(Mutex<BTreeMap<String, Target>>);
+pub(super) struct Targets {
+    kept: Mutex<BTreeMap<String, Target>>,
+    /// Idle connections of each.
+    idle_max: usize,
+}
+
+/// Idle connections to one target that a running host keeps: what its tasks use at a time, about.
+pub(super) const IDLE_MAX: usize = 16;
 
 impl Targets {
+    pub(super) fn new(idle_max: usize) -> Self {
+        Self { kept: Mutex::default(), idle_max }
+    }
+
     /// The target of a database, as [`target`] builds it.
     pub(super) fn get(&self, config: &Config, env: &Env, name: &str) -> Result<Target, Problem> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = kept.get(name) {
             return Ok(target.clone());
         }
-        let target = target(config, env, name)?;
+        let target = target(config, env, name)?.with_pool(self.idle_max);
         kept.insert(name.to_owned(), target.clone());
         Ok(target)
     }

@@ -2,13 +2,15 @@
 //! task of the process watches; when its own work ends, the next one does.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::time::Duration;
 
 use mendwright_core::switch::{Kind, Running, Switch};
 use mendwright_gateway::Halt;
-use mendwright_store::Switches;
+use mendwright_store::{Lease, RunRecord, Switches};
 use tokio::time::Instant;
 
+use super::apply::Ended;
 use super::{Host, problem};
 use crate::view::problem::Problem;
 
@@ -28,6 +30,32 @@ impl Host {
                 Err(problem) => tracing::debug!(%problem, "the switches could not be read"),
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tells the gate how the switches stood when a transaction read them that was begun after `asked`.
+    pub(super) fn tell_gate(&self, asked: Instant, switches: &Switches) {
+        self.gate.tell(asked, kill(switches, super::time::now_us()).map(halt));
+    }
+
+    /// The flush of a run that is leased to this process: watched like any other as soon as it takes longer
+    /// than a look at the switches lasts.
+    pub(super) async fn while_watched<T>(
+        &self,
+        run: &RunRecord,
+        flushing: impl Future<Output = Result<T, Ended>>,
+    ) -> Result<T, Ended> {
+        let lease = Lease { run: run.number, attempt: run.attempt };
+        let watching = async {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.watch_switches().await
+        };
+        // On the heap, as all that works under a lease.
+        let mut flushing = Box::pin(flushing);
+        tokio::select! {
+            done = &mut flushing => done,
+            never = watching => match never {},
+            lost = self.keep(lease) => Err(Ended::waits(lost)),
         }
     }
 

@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use mendwright_core::code::Code;
-use mendwright_store::RunRecord;
+use mendwright_core::plan::Digest;
+use mendwright_store::{Idempotency, RunRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -114,6 +115,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
         let unknown = || Refused(Problem::new(Code::Internal, "a request came from nobody"));
         parts.extensions.get::<Self>().cloned().ok_or_else(unknown)
     }
+}
+
+/// The header that makes a request safe to send again.
+const KEY: &str = "idempotency-key";
+
+/// Characters of a key: it is an id, not a text.
+const KEY_CHARS_MAX: usize = 255;
+
+/// The key, and everything that it stands for: also who asks.
+pub(super) fn key(headers: &HeaderMap, peer: &Peer, body: &impl Serialize) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = headers.get(KEY) else { return Ok(None) };
+    let text = key.to_str().unwrap_or_default().trim();
+    if text.is_empty() || text.len() > KEY_CHARS_MAX {
+        return Err(invalid(format!("`Idempotency-Key` takes 1 to {KEY_CHARS_MAX} visible ASCII characters")));
+    }
+    let request = Digest::of_json(&(body, &peer.0));
+    Ok(Some(Idempotency { key: text.to_owned(), request }))
 }
 
 /// `?wait=30s`.

@@ -7,13 +7,14 @@
 //! In reading order: [`run`]: everything together, and how it ends; `socket`, `peer`: where it listens and
 //! who speaks; `http`: connections; `v1`: the endpoints, a folder for each part of a path; `answer`: how
 //! they read and answer; `worker`: the loop that claims, works and finishes; `bell`: what wakes it;
-//! `rollouts`, `schedules`: what drives them; `desk`: what became of a task, for whoever waits.
+//! `repairs`: those that are made at once; `rollouts`, `schedules`: what drives them; `desk`: what became of a task, for whoever waits.
 
 mod answer;
 mod bell;
 mod desk;
 mod http;
 mod peer;
+mod repairs;
 mod rollouts;
 mod schedules;
 mod socket;
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 
 use self::bell::Bell;
 use self::desk::Desk;
+use self::repairs::Repairs;
 use crate::api::problem::ProblemBody;
 use crate::api::run::RunBody;
 use crate::api::status::HostBody;
@@ -100,6 +102,7 @@ pub(crate) struct Shared {
     started_at_us: i64,
     working_on: AtomicU64,
     tasks_max: u32,
+    repairs: Repairs,
 }
 
 impl Shared {
@@ -161,6 +164,7 @@ pub async fn run(
         started_at_us: host.now_us(),
         working_on: AtomicU64::new(0),
         tasks_max: tasks_max(host.config()),
+        repairs: Repairs::new(host.config().concurrency),
         host,
     });
     let mut beside = JoinSet::new();
@@ -170,6 +174,7 @@ pub async fn run(
     beside.spawn(rollouts::drive(shared.clone()));
     beside.spawn(schedules::keep(shared.clone()));
     beside.spawn(keep_audit(shared.clone()));
+    let finishing = tokio::spawn(repairs::finish(shared.clone()));
     let worker = tokio::spawn(worker::work(shared.clone()));
     let server = tokio::spawn(http::serve(shared.clone(), listening));
     ready(&absolute(&path));
@@ -179,6 +184,9 @@ pub async fn run(
         tracing::error!(%error, "the server of the API failed");
     }
     beside.shutdown().await;
+    if let Err(error) = finishing.await {
+        tracing::error!(%error, "what finishes repairs failed");
+    }
     Ok(ended)
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn work(shared: Arc<Shared>) -> usize {
         let now = *phase.borrow_and_update();
         match now {
             Phase::Working => claim(&shared, &mut tasks, &mut leases).await,
-            Phase::Draining if tasks.is_empty() => return 0,
+            Phase::Draining if tasks.is_empty() && shared.repairs.is_idle() => return 0,
             Phase::Draining => {}
             Phase::Ending => return end(&shared, tasks, leases).await,
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use mendwright_core::plan::Digest;
 use mendwright_core::tlog::tile::ENTRY_BYTES_MAX;
 
-use crate::db::{Conn, query};
+use crate::db::{Conn, Param, Query, insert, together};
 use crate::error::{Error, Result};
 use crate::run::RunNumber;
 
@@ -88,29 +88,50 @@ impl Fact {
 
 /// Writes a fact down, inside the caller's transaction.
 pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<()> {
-    let Fact { at_us, kind, run, tenant, actor, body, again } = fact;
-    let (once, delivery, conflict) = match again {
-        Again::Another => (None, None, ""),
-        // The key is free again once the entry is sequenced: then there is no conflict.
-        Again::Counts(key) => (Some(key), None, "ON CONFLICT (once) DO UPDATE SET times = audit_entries.times + 1"),
-        Again::Nothing(key) => (None, Some(key), "ON CONFLICT (delivery) DO NOTHING"),
-    };
-    query(format!(
-        "INSERT INTO audit_entries (at_us, kind, run, tenant, actor, body, times, once, delivery) \
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8) {conflict}"
-    ))
-    .bind(at_us)
-    .bind(kind)
-    .bind(run.map(RunNumber::column))
-    .bind(tenant.map(name))
-    .bind(name(actor))
-    .bind(body_text(body)?)
-    .bind(once)
-    .bind(delivery)
-    .execute(conn)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    together(conn, rows([fact])?).await.map_err(failed)
+}
+
+/// The statements that write facts down, in their order as far as that is one statement.
+pub(crate) fn rows(facts: impl IntoIterator<Item = Fact>) -> Result<Vec<Query>> {
+    let (mut each_once, mut queries) = (Vec::new(), Vec::new());
+    for fact in facts {
+        match fact.again {
+            Again::Another | Again::Nothing(_) => each_once.push(fact.row()?),
+            // The key is free again once the entry is sequenced: then there is no conflict.
+            Again::Counts(_) => {
+                let counts = "ON CONFLICT (once) DO UPDATE SET times = audit_entries.times + 1";
+                queries.push(insert(INTO, [fact.row()?], counts));
+            }
+        }
+    }
+    if !each_once.is_empty() {
+        queries.insert(0, insert(INTO, each_once, "ON CONFLICT (delivery) DO NOTHING"));
+    }
+    Ok(queries)
+}
+
+const INTO: &str = "audit_entries (at_us, kind, run, tenant, actor, body, times, once, delivery)";
+
+impl Fact {
+    fn row(self) -> Result<[Param; 9]> {
+        let Self { at_us, kind, run, tenant, actor, body, again } = self;
+        let (once, delivery) = match again {
+            Again::Another => (None, None),
+            Again::Counts(key) => (Some(key), None),
+            Again::Nothing(key) => (None, Some(key)),
+        };
+        Ok([
+            at_us.into(),
+            kind.into(),
+            run.map(RunNumber::column).into(),
+            tenant.map(name).into(),
+            name(actor).into(),
+            body_text(body)?.into(),
+            1.into(),
+            once.into(),
+            delivery.into(),
+        ])
+    }
 }
 
 fn name(text: String) -> String {

@@ -19,6 +19,14 @@ pub(crate) const fn now(engine: Engine) -> &'static str {
     }
 }
 
+/// The same at the beginning of the statement: a time that an index can be asked for.
+pub(crate) const fn statement_began(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => now(engine),
+        Engine::Postgres => "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS BIGINT)",
+    }
+}
+
 /// What ends a SELECT whose rows are to stay as they are until the transaction ends. SQLite has one writer.
 pub(crate) const fn for_update(engine: Engine) -> &'static str {
     match engine {

@@ -3,6 +3,7 @@
 //! in `sqlite`, `postgres` and `dialect`.
 
 pub(crate) mod dialect;
+pub(crate) mod group;
 pub(crate) mod postgres;
 pub(crate) mod query;
 pub(crate) mod sqlite;
@@ -14,9 +15,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection as _, Postgres, Sqlite};
-use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use query::{Row, query};
+use group::{Alone, Turn, Writer};
+
+pub(crate) use query::{Param, Query, Row, insert, query, together};
 
 use crate::error::Error;
 
@@ -59,7 +61,7 @@ pub(crate) enum Database {
     /// One connection that writes, several that cannot.
     Sqlite {
         /// Whoever holds it is the only one who writes, in this process.
-        writer: Mutex<SqliteConnection>,
+        writer: Writer,
         /// Read only.
         readers: SqlitePool,
     },
@@ -76,15 +78,32 @@ impl Database {
     }
 
     /// The connection for a write transaction.
-    pub(crate) async fn writer(&self) -> sqlx::Result<Held<'_>> {
+    pub(crate) async fn writer(&self) -> sqlx::Result<Held> {
         Ok(match self {
-            Self::Sqlite { writer, .. } => Held::Writer(writer.lock().await),
+            Self::Sqlite { writer, .. } => Held::Writer(writer.alone().await?),
             Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
         })
     }
 
+    /// A write transaction that is small: on SQLite others may be in it too.
+    pub(crate) async fn shared(&self) -> sqlx::Result<Shared> {
+        self.shared_with(postgres::BEGIN_WRITE).await
+    }
+
+    /// The same, with the switches held as they are: see [`crate::switches::hold`].
+    pub(crate) async fn shared_deciding(&self) -> sqlx::Result<Shared> {
+        self.shared_with(postgres::BEGIN_DECIDING).await
+    }
+
+    async fn shared_with(&self, postgres: &'static str) -> sqlx::Result<Shared> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Shared::Sqlite(writer.turn().await?),
+            Self::Postgres(pool) => Shared::Postgres(pool.begin_with(postgres).await?),
+        })
+    }
+
     /// A connection for reading.
-    pub(crate) async fn reader(&self) -> sqlx::Result<Held<'static>> {
+    pub(crate) async fn reader(&self) -> sqlx::Result<Held> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Held::Reader(readers.acquire().await?),
             Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
@@ -95,7 +114,7 @@ impl Database {
         match self {
             Self::Sqlite { writer, readers } => {
                 readers.close().await;
-                writer.into_inner().close().await
+                writer.close().await
             }
             Self::Postgres(pool) => {
                 pool.close().await;
@@ -106,16 +125,16 @@ impl Database {
 }
 
 /// A connection that the caller has until it is dropped.
-pub(crate) enum Held<'s> {
-    Writer(MutexGuard<'s, SqliteConnection>),
+pub(crate) enum Held {
+    Writer(Alone),
     Reader(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
 }
 
-impl Held<'_> {
+impl Held {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Writer(conn) => Conn::Sqlite(conn),
+            Self::Writer(alone) => Conn::Sqlite(&mut alone.conn),
             Self::Reader(conn) => Conn::Sqlite(conn),
             Self::Postgres(conn) => Conn::Postgres(conn),
         }
@@ -137,7 +156,7 @@ impl Held<'_> {
 
     async fn begin_with(&mut self, sqlite: &'static str, postgres: &'static str) -> sqlx::Result<Tx<'_>> {
         Ok(match self {
-            Self::Writer(conn) => Tx::Sqlite(conn.begin_with(sqlite).await?),
+            Self::Writer(alone) => Tx::Sqlite(alone.conn.begin_with(sqlite).await?),
             Self::Reader(conn) => Tx::Sqlite(conn.begin_with(sqlite).await?),
             Self::Postgres(conn) => Tx::Postgres(conn.begin_with(postgres).await?),
         })
@@ -161,6 +180,29 @@ impl Tx<'_> {
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+}
+
+/// A transaction that several may share. Rolled back, and nobody else's part of it, unless it is committed.
+pub(crate) enum Shared {
+    Sqlite(Turn),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Shared {
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Sqlite(turn) => Conn::Sqlite(turn.conn()),
+            Self::Postgres(tx) => Conn::Postgres(tx),
+        }
+    }
+
+    /// Returns when it is durable.
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(turn) => turn.commit().await,
             Self::Postgres(tx) => tx.commit().await,
         }
     }

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::dialect::Failure;
 use super::{Place, failure};
@@ -16,6 +16,9 @@ const CONNECTIONS_MAX: u32 = 16;
 /// How long a host waits for one of them, or for the server.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After so long a connection is asked whether its server is still there before it is used.
+const ASKED_AFTER: Duration = Duration::from_secs(1);
+
 /// Where our tables are.
 pub(crate) const SCHEMA: &str = "mendwright_control";
 
@@ -23,6 +26,10 @@ pub(crate) const SCHEMA: &str = "mendwright_control";
 pub(crate) const VERSION_MIN: i32 = 130_000;
 
 pub(crate) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// The same for one who decides: the switches stay as they are until its end. Who reads them does so in a later
+/// statement: this one waits for whoever throws one.
+pub(crate) const BEGIN_DECIDING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SELECT value FROM counters WHERE name = 'switch_epoch' FOR SHARE";
 pub(crate) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Hosts that prepare the schema at once go one after the other.
@@ -58,6 +65,16 @@ pub(crate) async fn connect(options: PgConnectOptions, place: &Place) -> Result<
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // One that was used just now needs no question.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > ASKED_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(failed("connecting"))?;

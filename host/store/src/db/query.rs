@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
 
-use super::Conn;
+use super::{Conn, Engine};
 
 /// A parameter.
 #[derive(Clone, Debug)]
@@ -101,6 +101,66 @@ pub(crate) fn query(sql: impl Into<Arc<str>>) -> Query {
     Query { sql: sql.into(), params: Vec::new() }
 }
 
+/// Rows that one statement inserts: `into` is `table (columns)`, in the order of each row's values; `rest` is
+/// what follows them, or nothing.
+pub(crate) fn insert<const WIDTH: usize>(
+    into: &str,
+    rows: impl IntoIterator<Item = [Param; WIDTH]>,
+    rest: &str,
+) -> Query {
+    let mut sql = format!("INSERT INTO {into} VALUES ");
+    let mut params = Vec::new();
+    for row in rows {
+        let first = params.len() + 1;
+        let places: Vec<String> = (first..first + WIDTH).map(|n| format!("${n}")).collect();
+        let comma = if params.is_empty() { "" } else { ", " };
+        sql.push_str(&format!("{comma}({})", places.join(", ")));
+        params.extend(row);
+    }
+    sql.push(' ');
+    sql.push_str(rest);
+    Query { sql: sql.into(), params }
+}
+
+/// Runs statements that write and give no rows, and of which none sees what another one wrote: on PostgreSQL
+/// in one round trip.
+pub(crate) async fn together(mut conn: Conn<'_>, queries: Vec<Query>) -> sqlx::Result<()> {
+    if conn.engine() == Engine::Sqlite || queries.len() == 1 {
+        for query in queries {
+            query.execute(conn.reborrow()).await?;
+        }
+        return Ok(());
+    }
+    let Some(one) = joined(queries) else { return Ok(()) };
+    one.execute(conn).await.map(drop)
+}
+
+/// Statements as parts of one, their parameters counted through; `None` for none.
+fn joined(queries: Vec<Query>) -> Option<Query> {
+    let (mut sql, mut params) = ("WITH ".to_owned(), Vec::new());
+    for (n, query) in queries.into_iter().enumerate() {
+        let comma = if n == 0 { "" } else { ", " };
+        sql.push_str(&format!("{comma}q{n} AS ("));
+        shift(&mut sql, &query.sql, params.len());
+        sql.push(')');
+        params.extend(query.params);
+    }
+    sql.push_str(" SELECT 1");
+    (!params.is_empty()).then(|| Query { sql: sql.into(), params })
+}
+
+/// Writes a statement with each of its parameters `by` numbers further on. Ours have no `$` but theirs.
+fn shift(out: &mut String, sql: &str, by: usize) {
+    let mut parts = sql.split('$');
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(digits);
+        let number = number.parse::<usize>().unwrap_or(0) + by;
+        out.push_str(&format!("${number}{rest}"));
+    }
+}
+
 /// Binds the parameters of a statement on whichever engine the connection has, lets `$run` have it, and
 /// makes `$sqlite` or `$postgres` of what it found.
 macro_rules! on {
@@ -184,5 +244,20 @@ impl Query {
             |rows| rows.map(|row| row.map(Row::Sqlite)).boxed(),
             rows.map(|row| row.map(Row::Postgres)).boxed()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_statements_that_go_together_are_counted_through() {
+        let rows = insert("t (a, b)", [[1.into(), "x".into()], [2.into(), "y".into()]], "ON CONFLICT DO NOTHING");
+        assert_eq!(&*rows.sql, "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING");
+        let other = query("UPDATE u SET c = $2 WHERE d = $1").bind(3).bind("z");
+        let joined = joined(vec![rows, other]).unwrap();
+        assert!(joined.sql.ends_with("q1 AS (UPDATE u SET c = $6 WHERE d = $5) SELECT 1"), "{}", joined.sql);
+        assert_eq!(joined.params.len(), 6);
     }
 }

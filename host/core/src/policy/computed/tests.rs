@@ -33,6 +33,7 @@ fn facts() -> Facts {
         }),
         approvals: Approvals::default(),
         applied_at: Vec::new(),
+        more_last_hour: 0,
         kill_switch: false,
         safe_mode: BTreeSet::new(),
         auto_heal_off: false,

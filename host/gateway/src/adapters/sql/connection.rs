@@ -59,7 +59,35 @@ pub(crate) type RawRow = Vec<Raw>;
 /// A connection to a target.
 pub(crate) enum Connection {
     Sqlite(Box<SqliteConnection>, Deadline),
-    Postgres(Box<PgConnection>),
+    Postgres(Box<Server>),
+}
+
+/// A connection to PostgreSQL, and what is known of its session.
+pub(crate) struct Server {
+    connection: PgConnection,
+    joins: Joins,
+    /// The database's name and the server's identifier: neither changes while it is open.
+    pub(super) system: Option<[String; 2]>,
+}
+
+/// How PostgreSQL may join a list of wanted keys with their table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joins {
+    /// As it likes.
+    Any,
+    /// By the index, until a statement comes that joins otherwise.
+    ByKeyNow,
+    /// By the index, always: on a connection that writes nothing else is joined.
+    ByKey,
+}
+
+impl Joins {
+    const fn of(role: Role) -> Self {
+        match role {
+            Role::Read => Self::Any,
+            Role::Write => Self::ByKey,
+        }
+    }
 }
 
 /// Table → the rows of it that changed, by number; as SQLite tells it.
@@ -117,8 +145,11 @@ impl Deadline {
 }
 
 impl Connection {
-    /// Opens a connection with the settings that everything here relies on.
+    /// Opens a connection with the settings that everything here relies on, or takes one that waits.
     pub(crate) async fn open(target: &Target, role: Role) -> Result<Self> {
+        if let Some(waits) = target.pool.take(target, role).await {
+            return Ok(waits);
+        }
         let url = match role {
             Role::Read => target.read_url.as_ref().unwrap_or(&target.url),
             Role::Write => &target.url,
@@ -165,20 +196,25 @@ impl Connection {
     async fn open_postgres(url: &str, role: Role, target: &Target) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?.application_name("mendwright").extra_float_digits(1);
         let connection = options.connect().await?;
-        let mut connection = Self::Postgres(Box::new(connection));
-        // A trigger's NOTICE can say what a row holds, and the driver would log it.
-        let read_only = if role == Role::Read { "SET default_transaction_read_only = on;" } else { "" };
-        connection
-            .batch(&format!(
-                "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601';
-                 SET bytea_output = 'hex'; SET standard_conforming_strings = on;
-                 SET client_min_messages = error;
-                 SET lock_timeout = {}; SET statement_timeout = {}; {read_only}",
-                target.lock_timeout.as_millis(),
-                target.statement_timeout.as_millis(),
-            ))
-            .await?;
+        let mut connection = Self::Postgres(Box::new(Server { connection, joins: Joins::of(role), system: None }));
+        connection.batch(&settings(target, role)).await?;
         Ok(connection)
+    }
+
+    /// Makes it what it was when it was opened, whatever was done with it.
+    pub(super) async fn renew(&mut self, target: &Target, role: Role) -> Result<()> {
+        match self {
+            Self::Sqlite(_, deadline) => {
+                deadline.clear();
+                // There may be no transaction.
+                let _ = self.batch("ROLLBACK").await;
+                Ok(())
+            }
+            Self::Postgres(server) => {
+                server.joins = Joins::of(role);
+                self.batch(&format!("ROLLBACK; RESET ALL; {}", settings(target, role))).await
+            }
+        }
     }
 
     pub(crate) const fn engine(&self) -> Engine {
@@ -243,7 +279,7 @@ impl Connection {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite(connection, _) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
-            Self::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
+            Self::Postgres(server) => sqlx::raw_sql(sql).execute(&mut server.connection).await.map(drop),
         }
         .map_err(Error::from)
     }
@@ -261,8 +297,8 @@ impl Connection {
                 let done = bind_sqlite(sqlx::query(sql), args).execute(&mut **connection).await?;
                 Ok(done.rows_affected())
             }
-            Self::Postgres(connection) => {
-                let done = bind_postgres(sqlx::query(sql), args).execute(&mut **connection).await?;
+            Self::Postgres(server) => {
+                let done = bind_postgres(sqlx::query(sql), args).execute(&mut server.connection).await?;
                 Ok(done.rows_affected())
             }
         }
@@ -270,6 +306,16 @@ impl Connection {
 
     /// Runs one query. On PostgreSQL each column of the result must be text.
     pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
+        if let Self::Postgres(server) = self
+            && server.joins == Joins::ByKeyNow
+        {
+            server.joins = Joins::Any;
+            self.batch("RESET enable_hashjoin; RESET enable_mergejoin").await?;
+        }
+        self.rows_as_it_is(sql, args).await
+    }
+
+    async fn rows_as_it_is(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
         let sql = AssertSqlSafe(sql.to_owned());
         let mut rows = Vec::new();
         match self {
@@ -279,8 +325,8 @@ impl Connection {
                     rows.push(decode_sqlite(&row)?);
                 }
             }
-            Self::Postgres(connection) => {
-                let mut stream = bind_postgres(sqlx::query(sql), args).fetch(&mut **connection);
+            Self::Postgres(server) => {
+                let mut stream = bind_postgres(sqlx::query(sql), args).fetch(&mut server.connection);
                 while let Some(row) = stream.try_next().await? {
                     rows.push(decode_postgres(&row)?);
                 }
@@ -293,15 +339,13 @@ impl Connection {
     /// finds each by its index: it would read the whole table for a thousand of them where it takes that
     /// for cheaper, and a table may be of any size.
     pub(crate) async fn rows_by_key(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
-        let is_postgres = self.engine() == Engine::Postgres;
-        if is_postgres {
-            self.batch("SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
+        if let Self::Postgres(server) = self
+            && server.joins == Joins::Any
+        {
+            server.joins = Joins::ByKeyNow;
+            self.batch(BY_KEY).await?;
         }
-        let rows = self.rows(sql, args).await?;
-        if is_postgres {
-            self.batch("RESET enable_hashjoin; RESET enable_mergejoin").await?;
-        }
-        Ok(rows)
+        self.rows_as_it_is(sql, args).await
     }
 
     /// The first column of the only row; NULL where there is none.
@@ -319,12 +363,29 @@ impl Connection {
     pub(crate) async fn close(self) {
         let closed = match self {
             Self::Sqlite(connection, _) => connection.close().await,
-            Self::Postgres(connection) => connection.close().await,
+            Self::Postgres(server) => server.connection.close().await,
         };
         if let Err(error) = closed {
             tracing::debug!(error = Driver::from(error).harmless(), "closing a target's connection");
         }
     }
+}
+
+/// Lets PostgreSQL find each of a list of keys by its index.
+const BY_KEY: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// PostgreSQL's settings for a session of ours.
+fn settings(target: &Target, role: Role) -> String {
+    // A trigger's NOTICE can say what a row holds, and the driver would log it.
+    let more = if role == Role::Read { "SET default_transaction_read_only = on;" } else { BY_KEY };
+    format!(
+        "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601';
+         SET bytea_output = 'hex'; SET standard_conforming_strings = on;
+         SET client_min_messages = error;
+         SET lock_timeout = {}; SET statement_timeout = {}; {more}",
+        target.lock_timeout.as_millis(),
+        target.statement_timeout.as_millis(),
+    )
 }
 
 fn at_path(target: &Target, url: &str) -> String {

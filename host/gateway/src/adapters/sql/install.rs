@@ -239,16 +239,32 @@ pub(crate) async fn identity(connection: &mut Connection, target: &Target) -> Re
     if target.engine == Engine::Sqlite {
         return Ok(TargetIdentity { identity, name: String::new(), system: String::new() });
     }
-    let name = connection.one("SELECT pg_catalog.current_database()::text", vec![]).await?;
+    let [name, system] = system(connection).await?;
+    Ok(TargetIdentity { identity, name, system })
+}
+
+/// PostgreSQL: the database's name, and the server's identifier; asked once for each connection.
+async fn system(connection: &mut Connection) -> Result<[String; 2]> {
+    if let Connection::Postgres(server) = &*connection
+        && let Some(known) = &server.system
+    {
+        return Ok(known.clone());
+    }
     // Everybody may, unless a DBA took it away; asked first, because an error would end the transaction.
-    let may = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')::text";
-    let system = if connection.one(may, vec![]).await?.truth() {
+    let sql = "SELECT pg_catalog.current_database()::text,
+         pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')::text";
+    let found = connection.rows(sql, vec![]).await?.into_iter().next().unwrap_or_default();
+    let system = if found.get(1).is_some_and(Raw::truth) {
         connection.one("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", vec![]).await?
     } else {
         Raw::Null
     };
-    let text = |raw: &Raw| raw.text().unwrap_or_default().to_owned();
-    Ok(TargetIdentity { identity, name: text(&name), system: text(&system) })
+    let text = |raw: Option<&Raw>| raw.and_then(Raw::text).unwrap_or_default().to_owned();
+    let known = [text(found.first()), text(Some(&system))];
+    if let Connection::Postgres(server) = connection {
+        server.system = Some(known.clone());
+    }
+    Ok(known)
 }
 
 /// Refuses a target that could lose what it committed.

@@ -2,7 +2,7 @@
 //!
 //! - [`engine`]: what the two spell differently; `raw`: values as they store them;
 //!   `sought`: values that a job looks for and a column need not be able to hold;
-//! - `connection`: one connection, of either; `snapshot`: many reads of one state;
+//! - `connection`: one connection, of either, `pool`: those that wait; `snapshot`: many reads of one state;
 //! - `introspect`: what a database says of a table; `check`: whether it can be bound;
 //! - `scope`: the SQL that keeps a statement inside one tenant;
 //! - `flush`: the one that writes; [`install`]: a target made ready, [`own_tables`]: what we keep in it,
@@ -21,6 +21,7 @@ pub mod install;
 pub(crate) mod introspect;
 pub(crate) mod overlay;
 pub mod own_tables;
+pub(crate) mod pool;
 pub(crate) mod prepared;
 pub mod probe;
 pub(crate) mod raw;

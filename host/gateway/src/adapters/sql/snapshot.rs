@@ -14,6 +14,7 @@ use mendwright_core::code::Code;
 
 use super::connection::{Arg, Connection, RawRow, Role, bind_sqlite, decode_sqlite};
 use super::engine::Engine;
+use super::session::seen::{AsOf, as_of};
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -21,16 +22,13 @@ use crate::target::Target;
 /// Rows of a page; the contract promises components no more than this.
 pub(crate) const PAGE_ROWS: usize = 1_000;
 
-/// SQLite connections that walk scans. A job rarely walks more than parent and child at once; a
-/// further scan is read to its end when it opens.
-const SQLITE_WALKERS: usize = 4;
-
 /// How often a common state is sought. Each try takes about a millisecond; an application that
 /// commits a thousand times a second still leaves gaps.
 const SQLITE_TRIES_MAX: u32 = 500;
 
 /// One state of a target.
 pub(crate) struct Snapshot {
+    target: Target,
     main: Connection,
     walkers: Walkers,
     /// PostgreSQL: sees to it that the application never waits for long.
@@ -64,7 +62,8 @@ impl Snapshot {
                 // The snapshot is taken by the first query, not by BEGIN.
                 main.rows("SELECT 1::text", vec![]).await?;
                 let watch = Some(Watch::start(target, &mut main).await?);
-                Ok(Self { main, walkers: Walkers::Postgres { opened: 0, closed: vec![] }, watch, _copy: None })
+                let walkers = Walkers::Postgres { opened: 0, closed: vec![] };
+                Ok(Self { target: target.clone(), main, walkers, watch, _copy: None })
             }
             Engine::Sqlite => Self::open_sqlite(target).await,
         }
@@ -74,9 +73,16 @@ impl Snapshot {
         let mut probe = Connection::open(target, Role::Read).await?;
         let mode = probe.one("PRAGMA journal_mode", vec![]).await?;
         if mode.text() == Some("wal") {
-            let (main, free) = same_state(target, &mut probe).await?;
-            probe.close().await;
-            return Ok(Self { main, walkers: Walkers::Sqlite { free, coming_back: vec![] }, watch: None, _copy: None });
+            let (main, free) = if target.walkers == 0 {
+                begin(&mut probe).await?;
+                (probe, vec![])
+            } else {
+                let found = same_state(target, &mut probe).await?;
+                probe.give_back(target, Role::Read).await;
+                found
+            };
+            let walkers = Walkers::Sqlite { free, coming_back: vec![] };
+            return Ok(Self { target: target.clone(), main, walkers, watch: None, _copy: None });
         }
         // Reading a file that is not in WAL mode stops its application from committing. Its copy can
         // be read for as long as it takes.
@@ -87,20 +93,25 @@ impl Snapshot {
         probe.limit_statements(target.dry_run_lock_max.max(target.statement_timeout)).await?;
         probe.execute("VACUUM INTO ?1", vec![Arg::text(path.clone())]).await?;
         probe.close().await;
-        let mut copy = target.clone();
+        let mut copy = target.clone().with_pool(0);
         copy.read_url = Some(format!("sqlite:{path}"));
-        let mut free = Vec::with_capacity(SQLITE_WALKERS);
-        for _ in 0..SQLITE_WALKERS {
+        let mut free = Vec::with_capacity(target.walkers);
+        for _ in 0..target.walkers {
             free.push(Connection::open(&copy, Role::Read).await?);
         }
         let main = Connection::open(&copy, Role::Read).await?;
         let walkers = Walkers::Sqlite { free, coming_back: vec![] };
-        Ok(Self { main, walkers, watch: None, _copy: Some(directory) })
+        Ok(Self { target: copy, main, walkers, watch: None, _copy: Some(directory) })
     }
 
     /// Why the snapshot was ended, if it was: the application waited for it.
     pub(crate) fn ended(&self) -> Option<Error> {
         self.watch.as_ref().and_then(Watch::ended)
+    }
+
+    /// SQLite: what this state was made with.
+    pub(crate) async fn as_of(&mut self) -> Result<Option<AsOf>> {
+        as_of(&mut self.main, &self.target).await
     }
 
     /// The connection for everything that is not a scan.
@@ -163,33 +174,33 @@ impl Snapshot {
 
     /// Gives the state up.
     pub(crate) async fn close(self) {
+        // Who looks after it must not end the connection when it is another's.
+        drop(self.watch);
         if let Walkers::Sqlite { free, coming_back } = self.walkers {
             for connection in free {
-                connection.close().await;
+                connection.give_back(&self.target, Role::Read).await;
             }
             for task in coming_back {
                 if let Ok(connection) = task.await {
-                    connection.close().await;
+                    connection.give_back(&self.target, Role::Read).await;
                 }
             }
         }
-        self.main.close().await;
+        self.main.give_back(&self.target, Role::Read).await;
     }
 }
 
 /// Opens connections until all of them see one state: `data_version` tells `probe` whether anybody
 /// committed meanwhile.
 async fn same_state(target: &Target, probe: &mut Connection) -> Result<(Connection, Vec<Connection>)> {
-    let mut connections = Vec::with_capacity(SQLITE_WALKERS + 1);
-    for _ in 0..=SQLITE_WALKERS {
+    let mut connections = Vec::with_capacity(target.walkers + 1);
+    for _ in 0..=target.walkers {
         connections.push(Connection::open(target, Role::Read).await?);
     }
     for _ in 0..SQLITE_TRIES_MAX {
         let before = probe.one("PRAGMA data_version", vec![]).await?;
         for connection in &mut connections {
-            connection.batch("BEGIN").await?;
-            // The snapshot is taken by the first read, not by BEGIN.
-            connection.rows("SELECT count(*) FROM sqlite_schema", vec![]).await?;
+            begin(connection).await?;
         }
         let after = probe.one("PRAGMA data_version", vec![]).await?;
         if before == after
@@ -205,6 +216,13 @@ async fn same_state(target: &Target, probe: &mut Connection) -> Result<(Connecti
         Code::SnapshotBusy,
         "the application commits so often that no consistent snapshot could be taken; try again",
     ))
+}
+
+/// Takes the state as it is.
+async fn begin(connection: &mut Connection) -> Result<()> {
+    connection.batch("BEGIN").await?;
+    // The snapshot is taken by the first read, not by BEGIN.
+    connection.rows("SELECT count(*) FROM sqlite_schema", vec![]).await.map(drop)
 }
 
 fn walk(connection: Connection, sql: String, args: Vec<Arg>) -> Scan {

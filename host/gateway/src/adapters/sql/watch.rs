@@ -43,10 +43,9 @@ impl Watch {
         let own = "SELECT pid::text, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
         let own = snapshot.rows(own, vec![]).await?.into_iter().flatten();
         let own: Vec<String> = own.filter_map(|raw| raw.text().map(ToOwned::to_owned)).collect();
-        let connection = Connection::open(target, Role::Read).await?;
         let ended = Arc::new(AtomicBool::new(false));
         let max = target.dry_run_lock_max;
-        let watcher = Watcher { connection, own, max, ended: Arc::clone(&ended) };
+        let watcher = Watcher { target: target.clone(), connection: None, own, max, ended: Arc::clone(&ended) };
         Ok(Self { task: tokio::spawn(watcher.watch()), ended, max })
     }
 
@@ -71,7 +70,9 @@ impl Drop for Watch {
 }
 
 struct Watcher {
-    connection: Connection,
+    target: Target,
+    /// Opened for the first look: most dry runs are over by then.
+    connection: Option<Connection>,
     /// The snapshot's backend: pid and start.
     own: Vec<String>,
     max: Duration,
@@ -102,7 +103,8 @@ impl Watcher {
             if now.duration_since(since) + pause >= self.max {
                 self.ended.store(true, Ordering::Release);
                 let args = self.own.iter().cloned().map(Arg::text).collect();
-                if let Err(error) = self.connection.rows(END, args).await {
+                let end = async { self.connection().await?.rows(END, args).await };
+                if let Err(error) = end.await {
                     tracing::warn!(%error, "the snapshot of a dry run could not be ended");
                 }
                 return;
@@ -112,7 +114,14 @@ impl Watcher {
 
     async fn somebody_waits(&mut self) -> Result<bool> {
         let pid = self.own.first().cloned().unwrap_or_default();
-        Ok(self.connection.count(SOMEBODY_WAITS, vec![Arg::text(pid)]).await? > 0)
+        Ok(self.connection().await?.count(SOMEBODY_WAITS, vec![Arg::text(pid)]).await? > 0)
+    }
+
+    async fn connection(&mut self) -> Result<&mut Connection> {
+        if self.connection.is_none() {
+            self.connection = Some(Connection::open(&self.target, Role::Read).await?);
+        }
+        self.connection.as_mut().ok_or_else(|| Error::Internal("a connection was opened and is not there".to_owned()))
     }
 }
 

@@ -4,7 +4,7 @@
 use mendwright_catalog::manifest::Manifest;
 use mendwright_core::code::Code;
 use mendwright_core::people::Registry;
-use mendwright_core::policy::{Action, Decision, Effect, Facts, Stage};
+use mendwright_core::policy::{Action, Decision, Effect, Facts, Stage, Trust};
 use mendwright_core::run::{Event, State};
 use mendwright_store::{Decision as StoredDecision, Known, RunRecord, Step, StoredPlan, Surroundings, Verdict};
 
@@ -59,7 +59,7 @@ impl Host {
             break_glass: None,
         };
         let judge = |known: &Known| {
-            off(known, run, manifest)?;
+            off(&known.around, run, manifest)?;
             let about = About { run: &known.run, manifest, plan: None };
             let judged = self.judge(question, about, &[], &known.around)?;
             let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
@@ -98,7 +98,7 @@ impl Host {
         let manifest = self.manifest(&run.job_name)?;
         let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: None };
         let judge = |known: &Known| {
-            off(known, run, &manifest)?;
+            off(&known.around, run, &manifest)?;
             let about = About { run: &known.run, manifest: &manifest, plan: Some(plan) };
             let judged = self.judge(question, about, &known.votes, &known.around)?;
             let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
@@ -116,6 +116,34 @@ impl Host {
         };
         let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)??;
         if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
+    }
+
+    /// What policy answers about a run that nobody voted on, at each of these stages; `None` where one answer
+    /// is not yes, or where the job is not trusted to go on by itself.
+    pub(in crate::engine) fn answers(
+        &self,
+        around: &Surroundings,
+        run: &RunRecord,
+        manifest: &Manifest,
+        plan: Option<&StoredPlan>,
+        asked: &[(Stage, Action)],
+    ) -> Result<Option<Vec<StoredDecision>>, Problem> {
+        if off(around, run, manifest).is_err()
+            || self.authority.settings(run, around).trust(&run.job_name, &run.tenant) != Trust::Auto
+        {
+            return Ok(None);
+        }
+        let mut answers = Vec::with_capacity(asked.len());
+        for (stage, action) in asked {
+            let question = Question { stage: *stage, action: *action, by: &run.requested_by, break_glass: None };
+            let plan = plan.filter(|_| *stage != Stage::BeforePlanning);
+            let judged = self.judge(question, About { run, manifest, plan }, &[], around)?;
+            if !judged.decision.allows() {
+                return Ok(None);
+            }
+            answers.push(judged.kept()?);
+        }
+        Ok(Some(answers))
     }
 
     /// Whether `by` may undo a run.
@@ -136,8 +164,8 @@ impl Host {
 }
 
 /// A job that somebody switched off is neither planned nor applied.
-fn off(known: &Known, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
-    let standing = stands(&known.around.switches.thrown, run, manifest, &[], known.around.now_us);
+fn off(around: &Surroundings, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
+    let standing = stands(&around.switches.thrown, run, manifest, &[], around.now_us);
     let Some(switch) = standing.job_off else { return Ok(()) };
     let message = format!("{} was switched off by {}: {}", run.job_name, switch.by, switch.reason);
     Err(Problem::new(Code::PolicyDenied, message).next("mendwright switch list", "how all switches stand"))

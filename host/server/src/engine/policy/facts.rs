@@ -175,6 +175,7 @@ impl Authority {
             plan: plan.map(of_plan),
             approvals,
             applied_at: around.applied_at_us.clone(),
+            more_last_hour: around.more_last_hour,
             kill_switch: standing.kill.is_some(),
             safe_mode: standing.safe_mode.iter().filter_map(|switch| reach(&switch.scope)).collect(),
             auto_heal_off: standing.auto_heal_off.is_some(),

@@ -3,6 +3,7 @@
 mod audit;
 mod health;
 mod locks;
+mod repairs;
 mod rollouts;
 mod runs;
 mod schedules;
@@ -36,6 +37,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let v1 = Router::new()
         .route("/health", get(health::get))
         .route("/status", get(status::get))
+        .nest("/repairs", repairs::router())
         .nest("/rollouts", rollouts::router())
         .nest("/schedules", schedules::router())
         .nest("/runs", runs::router())

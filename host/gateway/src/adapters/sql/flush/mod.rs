@@ -107,10 +107,13 @@ pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
             other => break other,
         }
     };
-    if outcome.is_ok() {
-        prune_a_little(&mut connection, flush).await;
+    if outcome.is_err() {
+        connection.close().await;
+        return outcome;
     }
-    connection.close().await;
+    // Nobody waits for the rest of it.
+    prune_a_little(&mut connection, flush).await;
+    connection.give_back(flush.target, Role::Write).await;
     outcome
 }
 

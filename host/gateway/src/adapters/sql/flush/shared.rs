@@ -50,7 +50,7 @@ struct Open {
 }
 
 /// Device and inode.
-type FileId = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 /// A transaction that is open, and in which some have made their changes.
 struct Group {
@@ -352,7 +352,7 @@ async fn pass(gates: &[(Gate, Kind)]) -> Result<()> {
     Ok(())
 }
 
-fn file_id(target: &Target) -> Option<FileId> {
+pub(crate) fn file_id(target: &Target) -> Option<FileId> {
     let options = SqliteConnectOptions::from_str(&target.url).ok()?;
     let found = std::fs::metadata(options.get_filename()).ok()?;
     Some((found.dev(), found.ino()))

@@ -28,7 +28,10 @@ const NAMED_MAX: usize = 100;
 pub(crate) async fn verify(of: Of<'_>) -> Result<Verified> {
     let mut connection = Connection::open(of.target, Role::Write).await?;
     let verified = look(&mut connection, of).await;
-    connection.close().await;
+    match &verified {
+        Ok(_) => connection.give_back(of.target, Role::Write).await,
+        Err(_) => connection.close().await,
+    }
     verified
 }
 

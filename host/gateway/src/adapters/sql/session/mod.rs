@@ -4,7 +4,7 @@
 //!
 //! - `table`: names and values checked against what the run may do;
 //! - `keys`: rows by their keys; `read`: `get`; `scan`: `scan`; `merge`: what the overlay changes in it;
-//! - `write`: the overlay's changes; `references`: where they may lead;
+//! - `seen`: what tables came to before; `write`: the overlay's changes; `references`: where they may lead;
 //! - `finish`: what is left in the overlay as net changes; `net`: one row of it.
 
 mod finish;
@@ -15,6 +15,7 @@ mod port;
 mod read;
 mod references;
 mod scan;
+pub(crate) mod seen;
 mod table;
 mod write;
 
@@ -43,6 +44,7 @@ pub(crate) use finish::{declared, stored_columns};
 pub(crate) use read::hash_row;
 pub(crate) use references::count_statement;
 use scan::OpenScan;
+use seen::AsOf;
 use table::{Table, refuse};
 
 /// How many levels of referenced tables are looked up besides the granted ones.
@@ -73,6 +75,8 @@ pub struct Session {
 struct Source {
     target: Target,
     snapshot: Snapshot,
+    /// SQLite: what the state was made with.
+    as_of: Option<AsOf>,
     identity: mendwright_core::plan::header::Target,
 }
 
@@ -131,7 +135,8 @@ impl Session {
             name: found.name,
             system: found.system,
         };
-        self.sources.insert(database.to_owned(), Source { target: target.clone(), snapshot, identity });
+        let as_of = snapshot.as_of().await?;
+        self.sources.insert(database.to_owned(), Source { target: target.clone(), snapshot, as_of, identity });
         Ok(())
     }
 
@@ -140,9 +145,21 @@ impl Session {
             return Ok(());
         }
         let Some(source) = self.sources.get_mut(&resource.database) else { return Ok(()) };
-        let tenant = self.tenant.clone();
-        let resolved = introspect::resolve(source.snapshot.connection(), resource, all, Some(&tenant)).await?;
-        self.resources.insert(resource.name.clone(), Arc::new(resolved));
+        let of = (resource.name.as_str(), self.tenant.as_str());
+        let seen = source.as_of.and_then(|as_of| source.target.seen.get(as_of, all, of));
+        let resolved = match seen {
+            Some(resolved) => resolved,
+            None => {
+                let found =
+                    introspect::resolve(source.snapshot.connection(), resource, all, Some(&self.tenant)).await?;
+                let found = Arc::new(found);
+                if let Some(as_of) = source.as_of {
+                    source.target.seen.put(as_of, all, of, &found);
+                }
+                found
+            }
+        };
+        self.resources.insert(resource.name.clone(), resolved);
         Ok(())
     }
 

@@ -5,23 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use mendwright_core::plan::Digest;
-use mendwright_store::{Begun, Idempotency, RunNumber};
+use mendwright_store::{Begun, RunNumber};
 use serde_json::Value;
 
 use crate::api::act::PlanBody;
 use crate::api::run::RunBody;
 use crate::engine::{PlanRequest, problem};
 use crate::serve::Shared;
-use crate::serve::answer::{Answer, Body, Json, Params, Waiting, invalid};
+use crate::serve::answer::{Answer, Body, Json, Params, Waiting, invalid, key};
 use crate::serve::peer::Peer;
 use crate::view::problem::Problem;
-
-/// The header that makes a request safe to send again.
-const KEY: &str = "idempotency-key";
-
-/// Characters of a key: it is an id, not a text.
-const KEY_CHARS_MAX: usize = 255;
 
 pub(super) async fn post(
     State(shared): State<Arc<Shared>>,
@@ -45,17 +38,6 @@ pub(super) async fn post(
         run = store.run(run.number).await.map_err(problem::store)?;
     }
     Ok((status, Json(shared.run_body(&run))))
-}
-
-/// The key, and everything that it stands for: also who asks.
-fn key(headers: &HeaderMap, peer: &Peer, body: &PlanBody) -> Result<Option<Idempotency>, Problem> {
-    let Some(key) = headers.get(KEY) else { return Ok(None) };
-    let text = key.to_str().unwrap_or_default().trim();
-    if text.is_empty() || text.len() > KEY_CHARS_MAX {
-        return Err(invalid(format!("`Idempotency-Key` takes 1 to {KEY_CHARS_MAX} visible ASCII characters")));
-    }
-    let request = Digest::of_json(&(body, &peer.0));
-    Ok(Some(Idempotency { key: text.to_owned(), request }))
 }
 
 /// What is to be planned: said whole, or what an earlier run was asked for.
