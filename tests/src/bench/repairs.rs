@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -158,13 +158,12 @@ impl Drop for House {
 
 /// Transactions so far. Whoever looks is in a third database.
 async fn counted(server: &Server) -> Result<BTreeMap<&'static str, i64>> {
-    let mut url = server.target.url.clone();
-    let place = url.rfind('/').context("a URL with a database")?;
-    url.replace_range(place + 1.., "postgres");
-    let mut watch = sqlx::PgConnection::connect(&url).await?;
+    let options: PgConnectOptions = server.target.url.parse()?;
+    let mut watch = options.database("postgres").connect().await?;
     let mut all = BTreeMap::new();
     for (name, database) in [("control", &server.control), ("target", &server.target)] {
-        let own = database.url.rsplit('/').next().unwrap_or_default().to_owned();
+        let own: PgConnectOptions = database.url.parse()?;
+        let own = own.get_database().unwrap_or_default().to_owned();
         let sql = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = $1";
         all.insert(name, sqlx::query_scalar(sql).bind(own).fetch_one(&mut watch).await?);
     }
