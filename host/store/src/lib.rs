@@ -34,6 +34,7 @@ pub mod keys;
 pub mod lease;
 pub mod log;
 mod migrations;
+pub mod number;
 mod owner;
 pub mod people;
 pub mod plan;

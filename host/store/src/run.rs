@@ -1,7 +1,5 @@
 //! A run as the control store knows it.
 
-use std::fmt;
-
 use mendwright_core::code::Code;
 use mendwright_core::id::RunId;
 use mendwright_core::plan::Digest;
@@ -12,35 +10,7 @@ use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
-/// The number that people type: 1, 2, 3 … in one control store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunNumber(u64);
-
-impl RunNumber {
-    /// This number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// As a plain number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// As the database holds it; a number beyond its integers names no run.
-    pub(crate) fn column(self) -> i64 {
-        i64::try_from(self.0).unwrap_or(i64::MAX)
-    }
-}
-
-/// `#1042`.
-impl fmt::Display for RunNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
+pub use crate::number::RunNumber;
 
 /// Why a run is where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,7 +237,7 @@ impl TryFrom<RunRow> for RunRecord {
         };
         let count = |column, value: i64| u64::try_from(value).map_err(|e| nonsense(column, &e));
         Ok(Self {
-            number: RunNumber(count("number", number)?),
+            number: RunNumber::new(count("number", number)?),
             id: id.parse().map_err(|e| nonsense("id", &e))?,
             nonce,
             tenant,
@@ -282,8 +252,8 @@ impl TryFrom<RunRow> for RunRecord {
             only: serde_json::from_str(&only_rows).map_err(|e| nonsense("only_rows", &e))?,
             frozen_now_us,
             frozen_seed,
-            parent: parent.map(|parent| count("parent", parent).map(RunNumber)).transpose()?,
-            compensates: compensates.map(|of| count("compensates", of).map(RunNumber)).transpose()?,
+            parent: parent.map(|parent| count("parent", parent).map(RunNumber::new)).transpose()?,
+            compensates: compensates.map(|of| count("compensates", of).map(RunNumber::new)).transpose()?,
             plan_digest: plan_digest
                 .map(|digest| digest.parse().map_err(|e| nonsense("plan_digest", &e)))
                 .transpose()?,
@@ -358,7 +328,7 @@ pub(crate) async fn read(
         return from_row(&row);
     }
     let last = query("SELECT max(number) FROM runs").scalar::<Option<i64>>(conn).await.map_err(failed)?.flatten();
-    let last = last.and_then(|n| u64::try_from(n).ok()).map(RunNumber);
+    let last = last.and_then(|n| u64::try_from(n).ok()).map(RunNumber::new);
     Err(Error::RunUnknown { reference: number.get().to_string(), last })
 }
 
