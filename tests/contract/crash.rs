@@ -222,34 +222,6 @@ async fn a_run_left_in_flight_waits_for_its_target() {
     after.assert_unchanged(&world.dump().await);
 }
 
-/// The target was restored from a backup behind our back: what the control store knows to be committed
-/// is not there, and only a person may go on.
-#[tokio::test]
-async fn a_target_that_lost_a_commit_is_diverged_and_left_alone() {
-    let world = shop(Engine::Sqlite).await;
-    let host = world.host().await;
-    let run = host.attack(TENANT, mixed()).await.unwrap();
-    host.approve(run.number).await.unwrap();
-    drop(host);
-    let backup = world.directory().join("backup.db");
-    world.sql(&format!("VACUUM INTO '{}'", backup.display())).await;
-    let number = run.number.get().to_string();
-    killed(&under_test(&world, Some("before_read_back"), &["apply", &number, &prefix(&run)]), "before_read_back");
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(world.directory().join(format!("target.db{ending}")));
-    }
-    std::fs::rename(&backup, world.directory().join("target.db")).unwrap();
-    let restored = world.dump().await;
-    let host = world.host().await;
-    assert_eq!(host.store().run(run.number).await.unwrap().state, State::Diverged);
-    assert!(host.confirm(&run).await.is_err() && host.undo_all(run.number).await.is_err());
-    restored.assert_unchanged(&world.dump().await);
-    let of_ours = ["commits", "journal"].map(|table| format!("SELECT CAST(count(*) AS TEXT) FROM mendwright_{table}"));
-    for count in of_ours {
-        assert_eq!(world.value(&count).await, "0", "{count}");
-    }
-}
-
 /// Dies at every point of the gateway that an apply or an undo passes: none is left out.
 #[test]
 fn every_crash_point_is_visited() {

@@ -17,6 +17,7 @@ mod direct;
 mod filters;
 mod full_disk;
 mod hostile;
+mod lost;
 mod masked;
 mod p10_audit;
 mod p10_bundle;

@@ -127,6 +127,12 @@ impl State {
         }
     }
 
+    /// Whether only a person may go on with it.
+    #[must_use]
+    pub const fn is_a_persons(self) -> bool {
+        matches!(self, Self::Stuck | Self::Diverged)
+    }
+
     /// Whether a host that died may have left it so, and recovery has to look at the target.
     #[must_use]
     pub const fn is_in_flight(self) -> bool {
@@ -297,7 +303,10 @@ impl State {
             (S::RollingBack, E::RollbackFailed) => S::Stuck,
             // A person looked at the rows and tries the undo again.
             (S::Stuck, E::RollbackStarted) => S::RollingBack,
-            (S::Applying | S::Verifying | S::Succeeded | S::RollingBack, E::DivergenceFound) => S::Diverged,
+            (
+                S::Applying | S::Verifying | S::Succeeded | S::RollingBack | S::RolledBack | S::Stuck,
+                E::DivergenceFound,
+            ) => S::Diverged,
             (state, event) => return Err(IllegalTransition { state, event }),
         })
     }

@@ -98,9 +98,19 @@ impl Host {
 
     async fn held_of_undo(&self, run: &RunRecord) -> Result<Held, Problem> {
         let (_, target) = self.written_target(run).await?;
-        let id = run.id.to_string();
-        let found = repair::committed(self.context(&target, run, &id), generation(run) + 1).await;
-        let found = found.map_err(|error| problem::gateway(&error))?;
-        Ok(if found.is_some() { Held::All } else { Held::Nothing })
+        let (id, generation) = (run.id.to_string(), generation(run));
+        let context = self.context(&target, run, &id);
+        let committed = async |generation| {
+            let found = repair::committed(context, generation).await.map_err(|error| problem::gateway(&error))?;
+            Ok::<_, Problem>(found.is_some())
+        };
+        let is_there = committed(generation + 1).await?;
+        // An undo is one transaction, a plan may be several.
+        let undoes = match generation {
+            0 => self.held_of_plan(run).await?.0,
+            _ if committed(generation).await? => Held::All,
+            _ => Held::Nothing,
+        };
+        Ok(Held::of_undo(is_there, undoes))
     }
 }

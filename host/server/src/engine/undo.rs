@@ -138,7 +138,10 @@ impl Host {
         let start = time::now_us();
         let number = lease.run;
         self.held(lease).await?;
-        let (run, preview) = self.undo_preview(number).await?;
+        let (run, preview) = match self.undo_preview(number).await {
+            Ok(found) => found,
+            Err(problem) => return Err(self.noticed(lease, problem).await),
+        };
         if preview.restores() == 0 {
             return Err(Problem::new(
                 Code::RollbackConflict,
@@ -161,6 +164,24 @@ impl Host {
         });
         let run = self.store.run(number).await.map_err(problem::store)?;
         Ok(Undone { run, restored, left: left.collect(), elapsed_ms: time::since_ms(start) })
+    }
+
+    /// Writes down that the target lost what is to be undone, if that is why it cannot be.
+    async fn noticed(&self, lease: Lease, problem: Problem) -> Problem {
+        if problem.code != Code::TargetDiverged {
+            return problem;
+        }
+        let written = async {
+            let run = self.held(lease).await?;
+            let step = Step::new(run.state, Event::DivergenceFound, time::now_us())
+                .attempt(lease.attempt)
+                .outcome(problem.code, problem.message.clone());
+            self.store.step(run.number, step).await.map(drop).map_err(problem::store)
+        };
+        if let Err(error) = written.await {
+            tracing::error!(run = lease.run.get(), %error, "that the target lost a write could not be written down");
+        }
+        problem
     }
 
     /// Restores a run that is *rolling back*, and writes down how it ended.

@@ -210,6 +210,7 @@ async fn inside(
     if !is_held {
         return Err(attempt::lost());
     }
+    journal::stands(connection, flush.target, flush.id).await?;
     crash_point!("before_locks");
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
