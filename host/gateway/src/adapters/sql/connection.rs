@@ -10,14 +10,14 @@ use futures::TryStreamExt as _;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection,
-    ValueRef as _,
+    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Row as _, SqliteConnection, ValueRef as _,
 };
 
 use mendwright_core::code::Code;
 
 use super::engine::Engine;
 use super::raw::Raw;
+use super::server::Server;
 use crate::error::{Driver, Error, Result};
 use crate::target::Target;
 
@@ -59,7 +59,7 @@ pub(crate) type RawRow = Vec<Raw>;
 /// A connection to a target.
 pub(crate) enum Connection {
     Sqlite(Box<SqliteConnection>, Deadline),
-    Postgres(Box<PgConnection>),
+    Postgres(Server),
 }
 
 /// Table → the rows of it that changed, by number; as SQLite tells it.
@@ -164,8 +164,7 @@ impl Connection {
 
     async fn open_postgres(url: &str, role: Role, target: &Target) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?.application_name("mendwright").extra_float_digits(1);
-        let connection = options.connect().await?;
-        let mut connection = Self::Postgres(Box::new(connection));
+        let mut connection = Self::Postgres(Server::connect(&options, target.statement_timeout).await?);
         // A trigger's NOTICE can say what a row holds, and the driver would log it.
         let read_only = if role == Role::Read { "SET default_transaction_read_only = on;" } else { "" };
         connection
@@ -195,7 +194,8 @@ impl Connection {
                 deadline.set(within);
                 Ok(())
             }
-            Self::Postgres(_) => {
+            Self::Postgres(server) => {
+                server.limit(within);
                 let ms = within.as_millis().max(1);
                 self.batch(&format!("SET statement_timeout = {ms}")).await
             }
@@ -243,7 +243,7 @@ impl Connection {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite(connection, _) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
-            Self::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
+            Self::Postgres(server) => server.answer(|on| sqlx::raw_sql(sql).execute(on)).await.map(drop),
         }
         .map_err(Error::from)
     }
@@ -261,8 +261,8 @@ impl Connection {
                 let done = bind_sqlite(sqlx::query(sql), args).execute(&mut **connection).await?;
                 Ok(done.rows_affected())
             }
-            Self::Postgres(connection) => {
-                let done = bind_postgres(sqlx::query(sql), args).execute(&mut **connection).await?;
+            Self::Postgres(server) => {
+                let done = server.answer(|on| bind_postgres(sqlx::query(sql), args).execute(on)).await?;
                 Ok(done.rows_affected())
             }
         }
@@ -279,11 +279,18 @@ impl Connection {
                     rows.push(decode_sqlite(&row)?);
                 }
             }
-            Self::Postgres(connection) => {
-                let mut stream = bind_postgres(sqlx::query(sql), args).fetch(&mut **connection);
-                while let Some(row) = stream.try_next().await? {
-                    rows.push(decode_postgres(&row)?);
-                }
+            Self::Postgres(server) => {
+                let decoded = server.answer(|on| async {
+                    let mut stream = bind_postgres(sqlx::query(sql), args).fetch(on);
+                    while let Some(row) = stream.try_next().await? {
+                        match decode_postgres(&row) {
+                            Ok(row) => rows.push(row),
+                            Err(error) => return Ok(Err(error)),
+                        }
+                    }
+                    Ok(Ok(()))
+                });
+                decoded.await??;
             }
         }
         Ok(rows)
@@ -319,7 +326,7 @@ impl Connection {
     pub(crate) async fn close(self) {
         let closed = match self {
             Self::Sqlite(connection, _) => connection.close().await,
-            Self::Postgres(connection) => connection.close().await,
+            Self::Postgres(server) => server.close().await,
         };
         if let Err(error) = closed {
             tracing::debug!(error = Driver::from(error).harmless(), "closing a target's connection");
