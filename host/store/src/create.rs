@@ -4,6 +4,7 @@ use mendwright_core::id::RunId;
 use mendwright_core::plan::Digest;
 use mendwright_core::run::State;
 use mendwright_core::task::Task;
+use mendwright_crash::{Point, reached};
 
 use crate::audit::{self, Fact};
 use crate::db::{Conn, dialect, query};
@@ -96,6 +97,7 @@ impl Store {
         };
         // The row of the counter is what two hosts with one key wait for.
         let number = insert(tx.conn(), new, None, now_us, failed).await?;
+        reached(Point::RunInserted);
         let before = query("SELECT request, run FROM idempotency_keys WHERE idempotency_key = $1")
             .bind(key.as_str())
             .optional(tx.conn())
@@ -117,8 +119,10 @@ impl Store {
             .execute(tx.conn())
             .await
             .map_err(failed)?;
+        reached(Point::KeyInserted);
         let record = read(tx.conn(), number, failed).await?;
         tx.commit().await.map_err(failed)?;
+        reached(Point::RunAccepted);
         Ok(Begun::New(record))
     }
 

@@ -6,6 +6,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::run::State;
 use mendwright_core::task::Task;
+use mendwright_crash::{Point, reached};
 
 use crate::db::{Conn, Place, dialect, query};
 use crate::error::{Error, Result};
@@ -60,6 +61,7 @@ impl Store {
         let failed = self.failed("taking a run");
         for dead_were_looked_for in [false, true] {
             let mut writer = self.writer().await?;
+            reached(Point::BeforeClaim);
             let taken = query(self.timed(
                 "UPDATE runs SET attempt = attempt + 1, lease_owner = $1, lease_until_us = {now} + {lease} \
                  WHERE number = $2 AND {free} RETURNING attempt",
@@ -70,6 +72,7 @@ impl Store {
             .await
             .map_err(failed)?;
             if let Some(attempt) = taken {
+                reached(Point::Claimed);
                 return Ok(Lease { run, attempt: count(run, attempt)? });
             }
             read(writer.conn(), run, failed).await?;
@@ -125,6 +128,7 @@ impl Store {
                 continue;
             }
             room.take(&run.tenant, 1);
+            reached(Point::BeforeClaim);
             let attempt = query(self.timed(
                 "UPDATE runs SET attempt = attempt + 1, lease_owner = $1, lease_until_us = {now} + {lease} \
                  WHERE number = $2 RETURNING attempt",
@@ -135,10 +139,12 @@ impl Store {
             .await
             .map_err(failed)?
             .ok_or_else(|| Error::Bug(format!("run {} is gone", run.number)))?;
+            reached(Point::ClaimUncommitted);
             run.attempt = count(run.number, attempt)?;
             claimed.push((run.clone(), Lease { run: run.number, attempt: run.attempt }));
         }
         tx.commit().await.map_err(failed)?;
+        claimed.iter().for_each(|_| reached(Point::Claimed));
         Ok(claimed)
     }
 

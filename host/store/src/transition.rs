@@ -3,6 +3,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, State};
 use mendwright_core::task::Task;
+use mendwright_crash::{Point, reached};
 
 use crate::audit::{self, Fact};
 use crate::db::{Conn, Row, dialect, query};
@@ -153,7 +154,9 @@ impl Store {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
         let state = move_run(tx.conn(), run, &step, failed).await?;
+        reached(Point::StepUncommitted);
         tx.commit().await.map_err(failed)?;
+        reached(Point::StepCommitted);
         Ok(state)
     }
 

@@ -4,6 +4,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::recovery::{Asks, Finding, Held, Left};
 use mendwright_core::run::{Event, State};
+use mendwright_crash::{Point, reached};
 use mendwright_gateway::batched::{Prefix, prefix_of};
 use mendwright_gateway::repair;
 use mendwright_store::{RunRecord, Step};
@@ -36,6 +37,7 @@ impl Host {
     }
 
     pub(super) async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
+        reached(Point::BeforeRecovery);
         let left = self.left(run).await?;
         let (held, prefix) = match left.asks() {
             Asks::Plan => self.held_of_plan(run).await?,
@@ -43,6 +45,14 @@ impl Host {
             Asks::Nothing => (Held::Nothing, Prefix::default()),
         };
         let Some(finding) = left.decide(held) else { return Ok(()) };
+        reached(Point::RecoveryDecided);
+        self.follow(run, finding, prefix).await?;
+        reached(Point::Recovered);
+        Ok(())
+    }
+
+    /// Writes down, and does, what follows from what the target holds.
+    async fn follow(&self, run: &RunRecord, finding: Finding, prefix: Prefix) -> Result<(), Problem> {
         let note = "a process died here; the target's journal was asked";
         match finding {
             Finding::Committed => {

@@ -4,6 +4,7 @@ use mendwright_core::code::Code;
 use mendwright_core::port::{Check, Finding};
 use mendwright_core::run::{Event, State};
 use mendwright_core::work;
+use mendwright_crash::{Point, reached};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{self, Fate, Undo, Verified};
@@ -96,7 +97,9 @@ impl Host {
             Err(error) => return Ok(Some(problem::gateway(&error))),
         };
         if verified.differ.is_empty() {
+            reached(Point::BeforeFinish);
             self.store.step(run.number, keep(step(Event::VerificationPassed))).await.map_err(problem::store)?;
+            reached(Point::Finished);
             return Ok(None);
         }
         let message = format!("after the commit {} did not hold what was written", verified.differ.join(", "));
@@ -154,7 +157,9 @@ impl Host {
             .attempt(lease.attempt)
             .by(by)
             .note("confirmed");
+        reached(Point::BeforeRollback);
         self.store.step(number, step).await.map_err(problem::store)?;
+        reached(Point::RollbackStarted);
         let run = self.held(lease).await?;
         let (_, target) = self.written_target(&run).await?;
         let restored = self.roll_back(&run, &target, Some(&preview)).await?;
@@ -238,7 +243,9 @@ impl Host {
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }
+        reached(Point::BeforeRolledBack);
         self.store.step(run.number, step).await.map_err(problem::store)?;
+        reached(Point::RolledBack);
         Ok(())
     }
 

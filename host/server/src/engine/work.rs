@@ -4,6 +4,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::task::Task;
 use mendwright_core::work::{Next, TRIES_MAX, may_work_later, next, pause_us, recovery_pause_us};
+use mendwright_crash::{Point, reached};
 use mendwright_store::{Begun, Claimed, Idempotency, Lease, RunNumber, RunRecord};
 
 use super::{Applied, Host, PlanRequest, Undone, problem, time};
@@ -70,7 +71,7 @@ impl Host {
     pub async fn ask_apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
         let run = self.store.run(number).await.map_err(problem::store)?;
         self.may_apply(&run, digest_prefix).await?;
-        self.store.ask(&run, Task::Apply, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        self.ask(&run, Task::Apply, by, digest_prefix).await?;
         self.store.run(number).await.map_err(problem::store)
     }
 
@@ -81,8 +82,15 @@ impl Host {
     pub async fn ask_undo(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
         let (run, preview) = self.undo_preview(number).await?;
         super::apply::confirm(&preview.digest, digest_prefix)?;
-        self.store.ask(&run, Task::Undo, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        self.ask(&run, Task::Undo, by, digest_prefix).await?;
         self.store.run(number).await.map_err(problem::store)
+    }
+
+    async fn ask(&self, run: &RunRecord, task: Task, by: &str, digest_prefix: &str) -> Result<(), Problem> {
+        reached(Point::BeforeAsk);
+        self.store.ask(run, task, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        reached(Point::Asked);
+        Ok(())
     }
 
     /// Does what is to be done with a run that this process has claimed.

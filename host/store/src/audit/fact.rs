@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use mendwright_core::plan::Digest;
 use mendwright_core::tlog::tile::ENTRY_BYTES_MAX;
+use mendwright_crash::{Point, reached};
 
 use crate::db::{Conn, query};
 use crate::error::{Error, Result};
@@ -110,6 +111,7 @@ pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Err
     .execute(conn)
     .await
     .map_err(failed)?;
+    reached(Point::EntryWritten);
     Ok(())
 }
 
