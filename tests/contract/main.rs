@@ -14,6 +14,7 @@ mod compensation;
 mod concurrency;
 mod crash;
 mod direct;
+mod each;
 mod filters;
 mod full_disk;
 mod hostile;

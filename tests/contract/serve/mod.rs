@@ -4,9 +4,11 @@
 mod api;
 mod backup;
 mod commands;
+mod ground;
 mod hosts;
 mod house;
 mod kills;
+mod points;
 mod rollouts;
 mod schedules;
 mod stopping;

@@ -10,9 +10,9 @@ use mendwright_tests::proxy::{Cut, Proxy};
 use mendwright_checker::{Promises, Seen};
 
 use super::clients::{self, Office};
-use super::ground::Ground;
-use super::killer::{WORKLOAD_MAX, settle, tail};
-use crate::serve::house::{Serving, now, until};
+use super::killer::{WORKLOAD_MAX, settle};
+use crate::serve::ground::Ground;
+use crate::serve::house::{Serving, now, tail, until};
 use crate::world::Engine;
 
 /// Runs that are asked for.
