@@ -15,6 +15,8 @@ mod concurrency;
 mod crash;
 mod direct;
 mod each;
+#[cfg(target_os = "linux")]
+mod faults;
 mod filters;
 mod full_disk;
 mod hostile;
