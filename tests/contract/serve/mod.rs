@@ -4,10 +4,14 @@
 mod api;
 mod backup;
 mod commands;
+mod glass;
 mod hosts;
 mod house;
 mod kills;
+mod people;
+mod registry;
 mod rollouts;
 mod schedules;
 mod stopping;
+mod trust;
 mod undo_since;

@@ -198,9 +198,22 @@ fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) ->
     }
     match recount.tally.enough {
         true => Ok(Some(format!("{} of {needed}: {}", people.len(), people.join(", ")))),
-        false if was_applied => Err(format!("{} of {needed}: too few for what was applied", people.len())),
+        false if was_applied => match broken_glass(entries) {
+            Some(told) if outcome.level < Level::Assisted || !people.is_empty() => {
+                Ok(Some(format!("{} of {needed}: {told}", people.len())))
+            }
+            Some(_) | None => Err(format!("{} of {needed}: too few for what was applied", people.len())),
+        },
         false => Ok(Some(format!("{} of {needed}: it may not be applied yet", people.len()))),
     }
+}
+
+/// Who broke the glass for the run and why, as the log has it. At level 3 one other person's word is needed all the
+/// same.
+fn broken_glass(entries: &[Entry]) -> Option<String> {
+    let broken = entries.iter().rfind(|entry| entry.kind == "glass.broken")?;
+    let reason = broken.body.get("reason").map(|reason| mendwright_core::text::escape(reason)).unwrap_or_default();
+    Some(format!("{} broke the glass: {reason}", mendwright_core::text::escape(&broken.actor)))
 }
 
 /// Whether the log says that the apply was allowed at that time.

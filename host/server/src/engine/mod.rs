@@ -60,8 +60,8 @@ pub use apply::Applied;
 pub use audit::{Kept, LogKey};
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
-pub(crate) use policy::write_key;
-pub use policy::{Answer, Ballot, DEMO, DemoKey, Voted, Why};
+pub use policy::{Answer, DEMO, DemoKey, Voted, Why, sign};
+pub(crate) use policy::{Root, write_key};
 pub use targets::{target, targets};
 pub use time::rfc3339;
 pub use undo::{Undone, VerifiedRun};
@@ -240,6 +240,17 @@ pub(crate) fn state_path(config: &Config, place: &Place) -> PathBuf {
         Place::File(path) => path.clone(),
         Place::Server(_) => config.path.with_file_name("mendwright"),
     }
+}
+
+/// Where the keys of a demo's people are.
+///
+/// # Errors
+/// A variable of the control store's URL is not set.
+pub(crate) fn keys_path(config: &Config, env: &Env) -> Result<PathBuf, Problem> {
+    Ok(match config.control.url.location(env).map_err(problem::diagnostic)? {
+        Location::Sqlite(path) => ending(&path, ".keys"),
+        Location::Postgres(_) => ending(&config.path.with_file_name("mendwright"), ".keys"),
+    })
 }
 
 /// The socket of the host that runs beside this configuration, if one runs.

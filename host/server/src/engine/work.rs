@@ -67,10 +67,17 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::apply`] before it begins.
-    pub async fn ask_apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
+    pub async fn ask_apply(
+        &self,
+        number: RunNumber,
+        digest_prefix: &str,
+        (by, glass): (&str, Option<&str>),
+    ) -> Result<RunRecord, Problem> {
         let run = self.store.run(number).await.map_err(problem::store)?;
         self.may_apply(&run, digest_prefix).await?;
-        self.store.ask(&run, Task::Apply, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        let glass = glass.map(super::policy::checked_reason).transpose()?;
+        let asked = self.store.ask_breaking(&run, Task::Apply, by, Some(digest_prefix), glass.as_deref());
+        asked.await.map_err(problem::store)?;
         self.store.run(number).await.map_err(problem::store)
     }
 
@@ -97,10 +104,11 @@ impl Host {
         let asked = run.asked.as_ref();
         let confirm = asked.and_then(|asked| asked.confirm.clone()).unwrap_or_default();
         let by = asked.map(|asked| asked.by.clone()).unwrap_or_default();
+        let glass = asked.and_then(|asked| asked.glass.clone());
         match next(run.state, asked.map(|asked| asked.task)) {
             Next::Plan => self.plan_claimed(run, lease).await.map(|()| Worked::Planned),
             Next::Recover => self.recover_claimed(run, lease).await.map(|()| Worked::Recovered),
-            Next::Apply => match self.apply_held(lease, &confirm, &by, Patience::Again).await {
+            Next::Apply => match self.apply_held(lease, &confirm, (&by, glass.as_deref()), Patience::Again).await {
                 Ok(applied) => Ok(Worked::Applied(Box::new(applied))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },

@@ -1,6 +1,7 @@
 //! `mendwright key …`: keys of people.
 
 mod new;
+pub(super) mod own;
 
 use crate::cli::Done;
 use crate::cli::context::Context;

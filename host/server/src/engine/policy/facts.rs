@@ -47,14 +47,16 @@ pub(super) struct Count {
 }
 
 impl Authority {
-    /// The settings, with what was said of trust at run time.
-    pub(super) fn settings(&self, run: &RunRecord, around: &Surroundings) -> Settings {
+    /// The settings, with what was said of trust at run time and what went wrong since.
+    pub(super) fn settings(&self, (job, tenant): (&str, &str), around: &Surroundings) -> Settings {
         let mut settings = self.settings.clone();
-        if let Some(trust) = around.trust.as_deref().and_then(|word| word.parse::<Trust>().ok()) {
-            // Somebody said it later than the file, of exactly this job and tenant.
-            settings.trust.retain(|rule| rule.job != run.job_name || rule.tenant != run.tenant);
-            settings.trust.push(TrustRule { job: run.job_name.clone(), tenant: run.tenant.clone(), trust });
-        }
+        let said = around.trust.as_deref().and_then(|word| word.parse::<Trust>().ok());
+        let trust = said.unwrap_or_else(|| settings.trust(job, tenant));
+        // What was undone since, by whomever, or could not be verified, does not go on by itself.
+        let trust = if around.setback.is_some() { trust.min(Trust::Approve) } else { trust };
+        // Of exactly this job and tenant, and so before every rule of the file's.
+        settings.trust.retain(|rule| rule.job != job || rule.tenant != tenant);
+        settings.trust.push(TrustRule { job: job.to_owned(), tenant: tenant.to_owned(), trust });
         settings
     }
 
@@ -68,7 +70,7 @@ impl Authority {
                 .map(|role| role.word().to_owned())
                 .collect(),
             // A demo lets whoever types try things; nobody approves who is not in the registry.
-            None if self.is_demo => BTreeSet::from([Role::Operator.word().to_owned()]),
+            None if self.root.is_demo => BTreeSet::from([Role::Operator.word().to_owned()]),
             None => BTreeSet::new(),
         }
     }
@@ -179,6 +181,7 @@ impl Authority {
             safe_mode: standing.safe_mode.iter().filter_map(|switch| reach(&switch.scope)).collect(),
             auto_heal_off: standing.auto_heal_off.is_some(),
             switch: None,
+            trust_wanted: None,
             break_glass: question.break_glass.map(ToOwned::to_owned),
         }
     }

@@ -7,6 +7,7 @@ mod compensation;
 mod decisions;
 mod events;
 mod log;
+mod paper;
 mod plan;
 mod show;
 mod undo;
@@ -29,6 +30,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/events", get(events::get))
         .route("/compensation", get(compensation::get))
         .route("/decisions", get(decisions::get))
+        .route("/paper", get(paper::get))
         .route("/votes", post(votes::post))
         .route("/watch", get(watch::get))
         .route("/apply", post(apply::post))
