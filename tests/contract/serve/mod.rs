@@ -12,6 +12,7 @@ mod people;
 mod registry;
 mod rollouts;
 mod schedules;
+mod sessions;
 mod stopping;
 mod trust;
 mod undo_since;

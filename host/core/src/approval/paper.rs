@@ -57,6 +57,13 @@ impl Paper {
             && self.targets == header.targets.iter().map(|target| target.identity.clone()).collect()
     }
 
+    /// The same, said in a session: it is the host's key that signs, in the name of whom it vouches for. At level 3
+    /// that is worth nothing.
+    #[must_use]
+    pub fn say_in(self, session: &str, ballot: &Ballot) -> Statement {
+        Statement { session: Some(session.to_owned()), ..self.say(ballot) }
+    }
+
     /// The statement that says so, ready to be signed by [`Paper::key`].
     #[must_use]
     pub fn say(self, ballot: &Ballot) -> Statement {

@@ -97,6 +97,17 @@ impl From<&Voted> for VotedBody {
     }
 }
 
+/// `POST …/session-votes`: the word of whoever is at the other end of the socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionVoteBody {
+    /// `approve`, `reject`, `withdraw`.
+    pub verb: Verb,
+    /// Why; a rejection needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// What the owner of a key signs about a plan: everything of a statement but the word itself, which is theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaperBody {

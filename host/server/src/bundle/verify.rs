@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mendwright_catalog::manifest::Manifest;
+use mendwright_core::key::PublicKey;
 use mendwright_core::level::Level;
 use mendwright_core::merkle::Tree;
 use mendwright_core::note::VerifierKey;
@@ -18,6 +19,8 @@ pub struct Roots {
     pub log: VerifierKey,
     /// The digest of the first registry of people.
     pub people: Option<Digest>,
+    /// Keys under which hosts countersigned sessions. The host's word, and so never an approval at level 3.
+    pub sessions: Vec<PublicKey>,
 }
 
 /// What came of one thing that was looked at.
@@ -188,8 +191,7 @@ fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) ->
     if !same {
         return Err("what people decided about is not this plan".to_owned());
     }
-    // The hosts' own keys sign sessions of the console: none is trusted here.
-    let recount = bundle.proof.recount(&root, &[]).map_err(|error| error.to_string())?;
+    let recount = bundle.proof.recount(&root, &roots.sessions).map_err(|error| error.to_string())?;
     let Some(recount) = recount else { return Ok(None) };
     let people: Vec<String> = recount.tally.approved_by.iter().map(ToString::to_string).collect();
     let was_applied = entries.iter().any(|entry| entry.kind == "target.flushed");

@@ -1,7 +1,7 @@
 //! The word of people, and who they are.
 
 use ::http::Method;
-use mendwright_core::approval::Paper;
+use mendwright_core::approval::{Ballot, Paper};
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::KeyId;
 use mendwright_store::RunNumber;
@@ -9,7 +9,7 @@ use mendwright_store::RunNumber;
 use super::http::Request;
 use super::{Client, number};
 use crate::api::people::{DiscardBody, PeopleBody, ProposalBody, ProposalsBody, ProposeBody};
-use crate::api::vote::{PaperBody, VotedBody};
+use crate::api::vote::{PaperBody, SessionVoteBody, VotedBody};
 use crate::engine::Voted;
 use crate::view::problem::Problem;
 
@@ -23,6 +23,13 @@ impl Client {
     /// Hands in what somebody signed.
     pub(crate) async fn vote(&self, run: RunNumber, envelope: &Envelope) -> Result<Voted, Problem> {
         let request = Request::new(Method::POST, &["runs", &number(run), "votes"]).body(envelope);
+        self.ask::<VotedBody>(request).await?.voted()
+    }
+
+    /// Has one's word countersigned by the host.
+    pub(crate) async fn vote_in_session(&self, run: RunNumber, ballot: &Ballot) -> Result<Voted, Problem> {
+        let body = SessionVoteBody { verb: ballot.verb, reason: ballot.reason.clone() };
+        let request = Request::new(Method::POST, &["runs", &number(run), "session-votes"]).body(&body);
         self.ask::<VotedBody>(request).await?.voted()
     }
 

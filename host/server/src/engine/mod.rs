@@ -55,6 +55,7 @@ use crate::config::env::Env;
 use crate::config::url::Location;
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
+use mendwright_core::key::{PublicKey, SecretKey};
 
 pub use apply::Applied;
 pub use audit::{Kept, LogKey};
@@ -121,7 +122,7 @@ impl Host {
         let log_key = LogKey::of(&key, config.audit.origin.as_deref());
         let gate = Gate::watched();
         let watching = tokio::sync::Mutex::new(());
-        let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
+        let authority = policy::Authority::open(&config, ending(&beside, ".keys"), session_key(&key))?;
         let typist = env.typist();
         let mut host = Self {
             config,
@@ -240,6 +241,20 @@ pub(crate) fn state_path(config: &Config, place: &Place) -> PathBuf {
         Place::File(path) => path.clone(),
         Place::Server(_) => config.path.with_file_name("mendwright"),
     }
+}
+
+/// What countersigns the word of people in sessions.
+fn session_key(host: &HostKey) -> SecretKey {
+    SecretKey::from_random(*host.derive(KeyUse::Session).expose())
+}
+
+/// The public half of it, for whoever checks exported runs.
+///
+/// # Errors
+/// The control store or the host's key cannot be opened.
+pub(crate) async fn session_public(config: &Config, env: &Env) -> Result<PublicKey, Problem> {
+    let store = open_store(config, env).await?;
+    Ok(session_key(&host_key(&state_path(config, store.place()))?).public())
 }
 
 /// Where the keys of a demo's people are.

@@ -1,6 +1,7 @@
 //! The word of people, and who they are.
 
-use mendwright_core::approval::Paper;
+use mendwright_core::approval::{Ballot, Paper};
+use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::KeyId;
 use mendwright_store::RunNumber;
@@ -24,6 +25,19 @@ impl Door {
         match self {
             Self::Local(host) => host.vote(run, envelope.to_json().as_bytes()).await,
             Self::Remote(client, _) => client.vote(run, envelope).await,
+        }
+    }
+
+    /// Has one's word countersigned by the running host, which alone can vouch for somebody.
+    pub(in crate::cli) async fn vote_in_session(&self, run: RunNumber, ballot: &Ballot) -> Result<Voted, Problem> {
+        match self {
+            Self::Local(_) => {
+                let message = "a session is countersigned by the running host, and none runs";
+                Err(Problem::new(Code::HostUnavailable, message)
+                    .next("mendwright serve", "starts it")
+                    .next(format!("mendwright run {} {} --key FILE", ballot.verb, run.get()), "takes none"))
+            }
+            Self::Remote(client, _) => client.vote_in_session(run, ballot).await,
         }
     }
 

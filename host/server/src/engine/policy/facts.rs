@@ -6,6 +6,7 @@ use mendwright_catalog::manifest::Manifest;
 use mendwright_core::approval::{self, Counted, Expected, Nonce, NotCounted, Tally, Terms, Vote};
 use mendwright_core::class::Class;
 use mendwright_core::dsse::Envelope;
+use mendwright_core::key::PublicKey;
 use mendwright_core::level::Level;
 use mendwright_core::people::{Registry, Role};
 use mendwright_core::policy::{
@@ -103,7 +104,7 @@ impl Authority {
             (Vec::new(), Approvals::default(), None);
         for vote in votes {
             last = None;
-            match read(registry, run, plan, vote, level, now_us) {
+            match read(registry, run, plan, vote, (level, self.session.public()), now_us) {
                 Ok(vote) => counted.push(vote),
                 Err((by, why)) => {
                     approvals.uncounted.push(Uncounted { by, because: why.to_string() });
@@ -258,7 +259,7 @@ fn read(
     run: &RunRecord,
     plan: Option<&StoredPlan>,
     vote: &StoredVote,
-    level: Level,
+    (level, session): (Level, PublicKey),
     now_us: i64,
 ) -> Result<Vote, (Who, NotCounted)> {
     let unknown = || Who::Person("unknown".to_owned());
@@ -278,7 +279,7 @@ fn read(
         tenant: &run.tenant,
         targets: &targets,
         level,
-        host_keys: &[],
+        host_keys: &[session],
         now_us,
     };
     approval::verify(&envelope, vote.at_us, registry, &expected).map_err(|why| (claimed, why))

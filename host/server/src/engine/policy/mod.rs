@@ -4,13 +4,14 @@
 //! - [`Authority`]: policies, settings and the trust root, for as long as the host lives;
 //! - `facts`: what a question is told; `ask`: the three times at which it is asked;
 //! - `people`: who is who, and the demo's two keys; `registry`: changing that, with enough signatures;
-//!   `vote`: approving, rejecting, withdrawing; `trust`: how far jobs are trusted;
+//!   `vote`: approving, rejecting, withdrawing; `session`: the same without a key; `trust`: how far jobs are trusted;
 //! - `why`: an answer for people.
 
 mod ask;
 mod facts;
 mod people;
 mod registry;
+mod session;
 mod trust;
 mod vote;
 mod why;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mendwright_core::approval::statement::REASON_BYTES_MAX;
 use mendwright_core::code::Code;
+use mendwright_core::key::SecretKey;
 use mendwright_core::level::Level;
 use mendwright_core::people::Chain;
 use mendwright_core::policy::Settings;
@@ -47,11 +49,13 @@ pub(super) struct Authority {
     chain: Mutex<Option<(Vec<StoredPeople>, Arc<Chain>)>>,
     /// Where a demo's keys are.
     keys: PathBuf,
+    /// What countersigns the word of people in sessions.
+    session: SecretKey,
 }
 
 impl Authority {
     /// Reads the operator's policies.
-    pub(super) fn open(config: &Config, keys: PathBuf) -> Result<Self, Problem> {
+    pub(super) fn open(config: &Config, keys: PathBuf, session: SecretKey) -> Result<Self, Problem> {
         let policies = Reloading::start(config.policy.directory.clone()).map_err(|invalid| {
             Problem::new(invalid.code(), format!("the policies cannot be used: {invalid}"))
                 .next("mendwright policy check", "after the correction")
@@ -62,6 +66,7 @@ impl Authority {
             root: Root::of(config),
             chain: Mutex::new(None),
             keys,
+            session,
         })
     }
 

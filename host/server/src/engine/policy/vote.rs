@@ -5,8 +5,8 @@ use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::{KeyId, SecretKey};
 use mendwright_core::merkle::Tree;
-use mendwright_core::people::Role;
 use mendwright_core::people::document::TIME_US_MAX;
+use mendwright_core::people::{PersonName, Role};
 use mendwright_core::plan::header::Digest;
 use mendwright_core::policy::{Action, Stage};
 use mendwright_core::run::{Event, State};
@@ -42,20 +42,25 @@ impl Host {
     /// # Errors
     /// There is no plan, or the key is nobody's.
     pub async fn paper(&self, number: RunNumber, key: KeyId) -> Result<Paper, Problem> {
-        let run = self.store.run(number).await.map_err(problem::store)?;
-        let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
         let registry = self.registry().await?.ok_or_else(no_registry)?;
         let (person, _) = registry.key(&key).ok_or_else(|| {
             Problem::new(Code::ApprovalNotCounted, format!("key {key} is not in the registry of people"))
                 .next("mendwright person list", "who is, with which keys")
         })?;
+        self.paper_for(number, person.name.clone(), key).await
+    }
+
+    /// The same for a person and whatever key is to sign.
+    pub(super) async fn paper_for(&self, number: RunNumber, person: PersonName, key: KeyId) -> Result<Paper, Problem> {
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
         Ok(Paper {
             plan: plan.digest,
             run: run.id,
             nonce: nonce(&run),
             tenant: run.tenant.clone(),
             targets: targets(&plan),
-            person: person.name.clone(),
+            person,
             role: Role::Approver,
             key,
             checkpoint: self.latest_checkpoint().await?,
