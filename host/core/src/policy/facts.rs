@@ -75,7 +75,7 @@ pub struct Facts {
     #[serde(default)]
     pub switch: Option<SwitchMove>,
     /// For the action `trust`: how far the job is to be trusted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_wanted: Option<Trust>,
     /// The reason with which the actor breaks the glass. It needs the role as well.
     #[serde(default)]
