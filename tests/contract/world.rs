@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use mendwright::config::Config;
 use mendwright::config::env::Env;
-use mendwright::engine::{Applied, Ballot, Host, PlanRequest};
+use mendwright::engine::{Applied, Host, PlanRequest};
 use mendwright::view::problem::Problem;
-use mendwright_core::approval::Verb;
+use mendwright_core::approval::{Ballot, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::key::SecretKey;
 use mendwright_core::plan::BoundChange;

@@ -180,6 +180,8 @@ pub enum Event {
     PersonCancelled,
     /// A host is about to open the flush.
     ApplyStarted,
+    /// The same, by a person who broke the glass: policy would have forbidden it otherwise.
+    GlassBroken,
     /// The apply ended before its transaction began, and may be started again: the run is planned.
     ApplyAbandoned,
     /// The apply ended before its transaction began, and may be started again: the run is approved.
@@ -214,7 +216,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of this file.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ChangesFound,
         Self::NoChangesFound,
         Self::PolicyDenied,
@@ -227,6 +229,7 @@ impl Event {
         Self::PlanExpired,
         Self::PersonCancelled,
         Self::ApplyStarted,
+        Self::GlassBroken,
         Self::ApplyAbandoned,
         Self::ApprovedApplyAbandoned,
         Self::DriftFound,
@@ -285,6 +288,7 @@ impl State {
             // A dry run writes nothing: it may be called off at any time.
             (S::Planning | S::Planned | S::AwaitingApproval | S::Approved, E::PersonCancelled) => S::Cancelled,
             (S::Planned | S::Approved, E::ApplyStarted) => S::Applying,
+            (S::Planned | S::AwaitingApproval | S::Approved, E::GlassBroken) => S::Applying,
             (S::Applying, E::ApplyAbandoned) => S::Planned,
             (S::Applying, E::ApprovedApplyAbandoned) => S::Approved,
             (S::Applying, E::DriftFound) => S::Drifted,

@@ -7,7 +7,7 @@ use cedar_policy::{
 };
 use mendwright_core::class::Class;
 use mendwright_core::policy::instant::{minute_of_day, weekday};
-use mendwright_core::policy::{Action, Actor, Category, Computed, Facts, Settings, Severity, Subject};
+use mendwright_core::policy::{Action, Actor, Category, Computed, Facts, Settings, Severity, Subject, Trust};
 
 /// A question ready to be asked.
 pub(crate) struct Question {
@@ -93,7 +93,7 @@ impl Names {
         let alone = |uid| Entity::new_no_attrs(uid, HashSet::new());
         let tenant = || uid(&self.tenant, &facts.tenant);
         match (facts.action, facts.subject) {
-            (Action::Publish, _) => alone(uid(&self.job, &facts.job)),
+            (Action::Publish | Action::Trust, _) => alone(uid(&self.job, &facts.job)),
             (Action::Switch | Action::Read, Subject::System) => alone(uid(&self.system, "mendwright")),
             (Action::Switch | Action::Read, Subject::Tenant) => alone(tenant()),
             (Action::Switch | Action::Read, Subject::Module) => {
@@ -147,10 +147,12 @@ pub(crate) fn question(
 ) -> Result<Question, String> {
     let (actor, subject) = (names.actor(&facts.actor), names.subject(facts));
     let (principal, resource) = (actor.uid(), subject.uid());
-    let mut pairs = if facts.action.is_about_a_run() {
-        of_a_run(names, facts, settings, computed)
-    } else {
-        around(facts, computed)
+    let mut pairs = match facts.action {
+        Action::Preview | Action::Apply | Action::Approve | Action::Reject | Action::Rollback | Action::Cancel => {
+            of_a_run(names, facts, settings, computed)
+        }
+        Action::Trust => trusting(names, facts, settings, computed),
+        Action::Publish | Action::Switch | Action::Read => around(facts, computed),
     };
     if let Some(words) = words {
         pairs.retain(|(fact, _)| words.contains(fact));
@@ -190,6 +192,22 @@ fn entity(uid: EntityUid) -> Expression {
 fn around(facts: &Facts, computed: &Computed) -> Pairs {
     let mut pairs = always(facts, computed);
     pairs.push(boolean("releases", computed.releases));
+    pairs
+}
+
+/// The type `Trusting` of the schema.
+fn trusting(names: &Names, facts: &Facts, settings: &Settings, computed: &Computed) -> Pairs {
+    let mut pairs = around(facts, computed);
+    let approvers = computed.approvers.iter().map(|name| entity(uid(&names.person, name)));
+    pairs.extend([
+        ("tenant".to_owned(), entity(uid(&names.tenant, &facts.tenant))),
+        word("trust", computed.trust.word()),
+        // What nobody named is taken for the most.
+        word("wanted", facts.trust_wanted.unwrap_or(Trust::Auto).word()),
+        ("approver_role".to_owned(), entity(uid(&names.role, &settings.approver_role))),
+        set("approvers", approvers),
+        number("approvals", computed.approvals),
+    ]);
     pairs
 }
 

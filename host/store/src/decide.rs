@@ -9,10 +9,12 @@ use crate::audit::{self, Fact};
 use crate::db::{Conn, dialect, query};
 use crate::error::{Error, Result};
 use crate::lease::clock;
+use crate::people::StoredPeople;
 use crate::run::{RunNumber, RunRecord, read};
 use crate::store::Store;
 use crate::switches::{self, Switches};
 use crate::transition::{Step, move_run};
+use crate::trust::Setback;
 use crate::{people, trust};
 
 /// Applies that are counted, at most: policies speak of the last hour, and of few.
@@ -43,9 +45,11 @@ pub struct Surroundings {
     /// How switches stand.
     pub switches: Switches,
     /// The registry of people, every version of it.
-    pub people: Vec<String>,
+    pub people: Vec<StoredPeople>,
     /// How far the job is trusted for this tenant, where somebody said so.
     pub trust: Option<String>,
+    /// What went wrong since.
+    pub setback: Option<Setback>,
     /// When repairs were applied to this tenant in this target in the last day, the newest first.
     pub applied_at_us: Vec<i64>,
 }
@@ -250,7 +254,7 @@ async fn votes(
     rows.iter().map(|row| read(row).map_err(failed)).collect()
 }
 
-async fn surroundings(
+pub(crate) async fn surroundings(
     mut conn: Conn<'_>,
     (tenant, job, target): (&str, &str, Option<&str>),
     switches: Switches,
@@ -268,11 +272,13 @@ async fn surroundings(
     .all(conn.reborrow())
     .await
     .map_err(failed)?;
+    let (trust, setback) = trust::of(conn.reborrow(), job, tenant, failed).await?;
     Ok(Surroundings {
         now_us,
         switches,
-        people: people::all(conn.reborrow(), failed).await?,
-        trust: trust::of(conn, job, tenant, failed).await?,
+        people: people::all(conn, failed).await?,
+        trust,
+        setback,
         applied_at_us: rows.iter().map(|row| row.first().map_err(failed)).collect::<Result<_>>()?,
     })
 }

@@ -30,6 +30,8 @@ pub struct Asked {
     pub by: String,
     /// The digest, or its beginning, that they confirmed.
     pub confirm: Option<String>,
+    /// Why they break the glass for it; absent where they do not.
+    pub glass: Option<String>,
     /// Not before this time.
     pub due_at_us: i64,
     /// How often it was tried and put off.
@@ -107,7 +109,7 @@ pub struct RunRecord {
 const SELECT: &str = "SELECT number, id, nonce, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
      requested_by, environment, params, only_rows, frozen_now_us, frozen_seed, parent, compensates, plan_digest, \
      target, attempt, undo_generation, outcome_code, outcome_message, expires_at_us, applied_at_us, undo_until_us, \
-     task, task_by, task_confirm, due_at_us, tries, lease_owner, lease_until_us FROM runs";
+     task, task_by, task_confirm, task_glass, due_at_us, tries, lease_owner, lease_until_us FROM runs";
 
 /// All columns of runs, and then `rest`.
 pub(crate) fn select(rest: &str) -> String {
@@ -145,6 +147,7 @@ struct RunRow {
     task: Option<String>,
     task_by: Option<String>,
     task_confirm: Option<String>,
+    task_glass: Option<String>,
     due_at_us: Option<i64>,
     tries: i64,
     lease_owner: Option<String>,
@@ -183,6 +186,7 @@ impl RunRow {
             task: row.try_get("task")?,
             task_by: row.try_get("task_by")?,
             task_confirm: row.try_get("task_confirm")?,
+            task_glass: row.try_get("task_glass")?,
             due_at_us: row.try_get("due_at_us")?,
             tries: row.try_get("tries")?,
             lease_owner: row.try_get("lease_owner")?,
@@ -227,6 +231,7 @@ impl TryFrom<RunRow> for RunRecord {
             task,
             task_by,
             task_confirm,
+            task_glass,
             due_at_us,
             tries,
             lease_owner,
@@ -278,6 +283,7 @@ impl TryFrom<RunRow> for RunRecord {
                     task: task.parse().map_err(|e: String| nonsense("task", &e))?,
                     by,
                     confirm: task_confirm,
+                    glass: task_glass,
                     due_at_us,
                     tries: count("tries", tries)?,
                 }),

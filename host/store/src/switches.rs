@@ -87,7 +87,7 @@ impl Store {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
         let rows = query(self.timed(
-            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, due_at_us = NULL, tries = 0, \
+            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, task_glass = NULL, due_at_us = NULL, tries = 0, \
              lease_owner = NULL, lease_until_us = NULL, outcome_code = $1, outcome_message = $2 \
              WHERE task = 'apply' AND state IN ('planned', 'approved') AND {free} RETURNING number, tenant",
         ))
@@ -136,6 +136,12 @@ async fn epoch(conn: Conn<'_>, lock: &str, failed: impl Fn(sqlx::Error) -> Error
     let found = query(sql).scalar::<i64>(conn).await.map_err(failed)?;
     let found = found.ok_or_else(|| Error::corrupt("counters", "value", "switch_epoch", "it is gone"))?;
     u64::try_from(found).map_err(|e| Error::corrupt("counters", "value", "switch_epoch", e))
+}
+
+/// Until the transaction ends nobody else decides about anything: for what decisions stand on.
+pub(crate) async fn hold_alone(mut conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Switches> {
+    let lock = dialect::for_update(conn.engine());
+    stand(conn.reborrow(), lock, failed).await
 }
 
 /// How switches stand and, on PostgreSQL, stay until the transaction ends.

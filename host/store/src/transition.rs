@@ -10,14 +10,15 @@ use crate::db::{Conn, Row, dialect, query};
 use crate::error::{Error, Result};
 use crate::run::{Outcome, RunNumber, read};
 use crate::store::Store;
+use crate::trust;
 use crate::words;
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     expected: State,
-    event: Event,
-    now_us: i64,
+    pub(crate) event: Event,
+    pub(crate) now_us: i64,
     attempt: Option<u64>,
     outcome: Option<Outcome>,
     undo_until_us: Option<i64>,
@@ -205,11 +206,12 @@ pub(crate) async fn move_run(
          task = CASE WHEN $8 = 1 THEN NULL ELSE coalesce($9, task) END, \
          task_by = CASE WHEN $8 = 1 THEN NULL ELSE coalesce(task_by, $10) END, \
          task_confirm = CASE WHEN $8 = 1 THEN NULL ELSE task_confirm END, \
+         task_glass = CASE WHEN $8 = 1 THEN NULL ELSE task_glass END, \
          due_at_us = CASE WHEN $8 = 1 THEN NULL ELSE coalesce({now} + $11, due_at_us, {now}) END, \
          tries = CASE WHEN $8 = 1 THEN 0 WHEN $11 IS NULL THEN tries ELSE tries + 1 END, \
          lease_owner = CASE WHEN $9 IS NULL THEN NULL ELSE lease_owner END, \
          lease_until_us = CASE WHEN $9 IS NULL THEN NULL ELSE lease_until_us END \
-         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant"
+         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant, job_name"
     ))
     .bind(to.word())
     .bind(step.now_us)
@@ -252,6 +254,10 @@ pub(crate) async fn move_run(
     .execute(conn.reborrow())
     .await
     .map_err(failed)?;
+    if trust::is_setback(step.event) {
+        let job: String = moved.try_get("job_name").map_err(failed)?;
+        trust::set_back(conn.reborrow(), (&job, &tenant), run, step, failed).await?;
+    }
     for fact in std::iter::once(moved_fact(step, to, attempt)).chain(step.facts.iter().cloned()) {
         audit::record(conn.reborrow(), fact.run(run).tenant(&tenant), failed).await?;
     }

@@ -4,12 +4,17 @@
 mod api;
 mod backup;
 mod commands;
+mod glass;
 mod ground;
 mod hosts;
 mod house;
 mod kills;
+mod people;
 mod points;
+mod registry;
 mod rollouts;
 mod schedules;
+mod sessions;
 mod stopping;
+mod trust;
 mod undo_since;

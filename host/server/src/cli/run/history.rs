@@ -89,6 +89,7 @@ pub(super) const fn words(event: Event) -> &'static str {
         Event::PlanExpired => "expired",
         Event::PersonCancelled => "cancelled",
         Event::ApplyStarted => "apply started",
+        Event::GlassBroken => "THE GLASS WAS BROKEN: apply started",
         Event::ApplyAbandoned | Event::ApprovedApplyAbandoned => "apply ended before it began to write",
         Event::DriftFound => "drifted",
         Event::ConstraintViolated => "violates a constraint",

@@ -3,12 +3,14 @@
 mod audit;
 mod health;
 mod locks;
+mod people;
 mod rollouts;
 mod runs;
 mod schedules;
 mod status;
 mod switches;
 mod tenants;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +40,12 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/status", get(status::get))
         .nest("/rollouts", rollouts::router())
         .nest("/schedules", schedules::router())
+        .nest("/people", people::router())
         .nest("/runs", runs::router())
         .nest("/switches", switches::router())
         .nest("/locks", locks::router())
         .nest("/tenants", tenants::router())
+        .nest("/trust", trust::router())
         .nest("/audit", audit::router());
     Router::new()
         .nest(BASE, v1)
