@@ -1,6 +1,6 @@
 //! The word of people: what somebody signs, and what becomes of the run by it.
 
-use mendwright_core::approval::{Ballot, CheckpointRef, NotCounted, Paper, Statement, Verb};
+use mendwright_core::approval::{Ballot, CheckpointRef, Counted, NotCounted, Paper, Statement, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::{KeyId, SecretKey};
@@ -147,6 +147,13 @@ impl Host {
                 return Err(ask::no(&judged.decision, &known.run));
             }
             verdict.decision = Some(judged.kept()?);
+        }
+        // Genuine, allowed, and worth nothing: whoever says so has to know.
+        if let Some(Counted::No(why)) = counted.tally.votes.last() {
+            let number = known.run.number.get();
+            return Err(Problem::new(why.code(), format!("that does not count for #{number}: {why}"))
+                .next(format!("mendwright run cancel {number} --reason \"…\""), "calls off what you asked for yourself")
+                .next(format!("mendwright run show {number}"), "where it stands"));
         }
         let now_us = time::now_us();
         let step = |from, event| Step::new(from, event, now_us).by(&by);
