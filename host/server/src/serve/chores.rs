@@ -92,10 +92,9 @@ pub(super) fn begin(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
         let shared = shared.clone();
         tasks.spawn(async move {
             loop {
-                if !chore.begins_work() || *shared.phase.borrow() == Phase::Working {
-                    if let Err(problem) = chore.once(&shared).await {
-                        tracing::warn!(%problem, "{}", chore.failed());
-                    }
+                let may = !chore.begins_work() || *shared.phase.borrow() == Phase::Working;
+                if may && let Err(problem) = chore.once(&shared).await {
+                    tracing::warn!(%problem, "{}", chore.failed());
                 }
                 tokio::time::sleep(chore.every()).await;
             }
