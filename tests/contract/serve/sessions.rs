@@ -49,7 +49,10 @@ async fn a_host_countersigns_below_level_3_for_whom_the_kernel_vouches_for() {
         // A machine's, below level 3: it counts, and goes on by itself.
         let waiting = async || {
             let runs = runs(&store).await;
-            runs.iter().find(|run| run.state == State::AwaitingApproval).map(|run| run.number.get())
+            let waits = |run: &&mendwright_store::RunRecord| {
+                run.state == State::AwaitingApproval && run.requested_by == "machine:schedule"
+            };
+            runs.iter().find(waits).map(|run| run.number.get())
         };
         until("a machine's plan waits", async || waiting().await.is_some()).await;
         let run = waiting().await.unwrap();
