@@ -83,7 +83,8 @@ impl Work {
     pub(super) async fn look_after(&self, world: &World, step: Step, ran: &Ran, at: &str) {
         let left = world.dump().await;
         assert!(left == self.before || left == self.after, "{at}: a part of the change is there: {}", ran.said);
-        let host = world.host().await;
+        let opened = Host::open(world.config(), world.env()).await;
+        let host = opened.unwrap_or_else(|problem| panic!("{at}: {problem:?}"));
         assert!(host.store().in_flight().await.unwrap().is_empty(), "{at}");
         let found = first(&host).await;
         let state = found.as_ref().map(|run| run.state);
