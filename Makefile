@@ -21,7 +21,7 @@ SCHEDULES ?= 1000000
 KILLS ?= 500
 SEED ?= $(shell date +%s)
 
-.PHONY: help demo demo-attack recordings test bench soak simulate kill fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
+.PHONY: help demo demo-attack recordings test bench soak simulate kill faults fmt lint lint-fmt lint-clippy lint-deny lint-advisories docs guests setup setup-rust setup-test
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ simulate: setup-rust ## the simulation on many schedules (SCHEDULES=1000000); do
 kill: setup ## kill hosts and servers at random under load, and check what is left (KILLS=500 SEED=…)
 	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test $(LOCKED) $(HOST_PACKAGES) --test contract serve::kills -- --nocapture
 
+faults: setup ## fail every call by which a repair reaches its disk: killed there, an error, a full disk (half an hour)
+	FAULTS=all $(CARGO) test $(LOCKED) $(HOST_PACKAGES) --test contract faults:: -- --nocapture
+
 fmt: setup-rust ## format everything
 	$(CARGO) fmt --all
 
@@ -80,7 +83,7 @@ guests: setup-rust ## the components that tests run
 	@# One at a time, as `tests/src/guests.rs` says.
 	@for guest in $(GUESTS); do $(CARGO) rustc $(GUEST_BUILD) --profile job --package $$guest --lib --crate-type cdylib || exit 1; done
 
-setup: setup-rust setup-test ## what the tests need: the WebAssembly target and PostgreSQL's programs
+setup: setup-rust setup-test ## what the tests need: the WebAssembly target, PostgreSQL's programs, strace
 
 setup-rust:
 	@scripts/setup-rust.sh

@@ -1,7 +1,26 @@
 #!/bin/sh
-# Makes sure that PostgreSQL's programs are on this machine. The tests start a server of their own with
-# them; none has to run, and none is started or configured here.
+# Makes sure that PostgreSQL's programs are on this machine, and on Linux strace. The tests start a server of
+# their own with them; none has to run, and none is started or configured here.
 set -eu
+
+# The tests let a disk fail with it; there is none elsewhere, and there are no such tests.
+if [ "$(uname)" = Linux ] && ! command -v strace >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "setup: installing strace with apt-get" >&2
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends strace
+    else
+        cat >&2 <<'TEXT'
+The tests let a disk fail with strace, and there is none. Type:
+    Debian, Ubuntu   sudo apt-get install strace
+    Fedora           sudo dnf install strace
+    Arch             sudo pacman -S strace
+and again: make test
+TEXT
+        exit 1
+    fi
+fi
 
 # In the places where `tests/src/postgres.rs` looks.
 found() {

@@ -3,7 +3,7 @@
 
 use mendwright_core::code::Code;
 use mendwright_core::run::State;
-use mendwright_gateway::crash::FLUSH;
+use mendwright_crash::{FLUSH, Point};
 use mendwright_store::RunRecord;
 use serde_json::{Value as Json, json};
 
@@ -83,7 +83,7 @@ async fn a_host_that_dies_between_batches_is_gone_on_with() {
     for engine in ENGINES {
         let world = world(engine).await;
         let before = world.dump().await;
-        for point in FLUSH {
+        for point in FLUSH.map(Point::name) {
             for batch in 1..=3 {
                 let place = format!("{point}:{batch}");
                 let run = dead(&world, &place).await;

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use mendwright::engine::Host;
 use mendwright_core::run::State;
-use mendwright_gateway::crash::{FLUSH, POINTS};
+use mendwright_crash::{FLUSH, Point};
 use mendwright_store::RunNumber;
 use mendwright_tests::dump::Dump;
 
@@ -43,7 +43,7 @@ pub(crate) fn killed(output: &Output, point: &str) {
 /// Every place to die in a flush, and whether the target then holds it.
 pub(crate) fn places() -> Vec<(String, bool)> {
     let mut places = Vec::new();
-    for point in FLUSH {
+    for point in FLUSH.map(Point::name) {
         let times = if point.starts_with("between") { vec![1, 2, MIXED] } else { vec![1] };
         places.extend(times.into_iter().map(|n| (format!("{point}:{n}"), point == "after_commit")));
     }
@@ -220,43 +220,4 @@ async fn a_run_left_in_flight_waits_for_its_target() {
     let host = world.host().await;
     agree(&world, &host, run.number, State::Succeeded, 1, "the target is back").await;
     after.assert_unchanged(&world.dump().await);
-}
-
-/// The target was restored from a backup behind our back: what the control store knows to be committed
-/// is not there, and only a person may go on.
-#[tokio::test]
-async fn a_target_that_lost_a_commit_is_diverged_and_left_alone() {
-    let world = shop(Engine::Sqlite).await;
-    let host = world.host().await;
-    let run = host.attack(TENANT, mixed()).await.unwrap();
-    host.approve(run.number).await.unwrap();
-    drop(host);
-    let backup = world.directory().join("backup.db");
-    world.sql(&format!("VACUUM INTO '{}'", backup.display())).await;
-    let number = run.number.get().to_string();
-    killed(&under_test(&world, Some("before_read_back"), &["apply", &number, &prefix(&run)]), "before_read_back");
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(world.directory().join(format!("target.db{ending}")));
-    }
-    std::fs::rename(&backup, world.directory().join("target.db")).unwrap();
-    let restored = world.dump().await;
-    let host = world.host().await;
-    assert_eq!(host.store().run(run.number).await.unwrap().state, State::Diverged);
-    assert!(host.confirm(&run).await.is_err() && host.undo_all(run.number).await.is_err());
-    restored.assert_unchanged(&world.dump().await);
-    let of_ours = ["commits", "journal"].map(|table| format!("SELECT CAST(count(*) AS TEXT) FROM mendwright_{table}"));
-    for count in of_ours {
-        assert_eq!(world.value(&count).await, "0", "{count}");
-    }
-}
-
-/// Dies at every point of the gateway that an apply or an undo passes: none is left out.
-#[test]
-fn every_crash_point_is_visited() {
-    let visited: Vec<String> = places().into_iter().map(|(place, _)| place).collect();
-    let elsewhere = ["in_rehearsal", "before_read_back", "after_read_back", "before_preview"];
-    for point in POINTS {
-        let name = |place: &String| place.split(':').next() == Some(point);
-        assert!(visited.iter().any(name) || elsewhere.contains(&point), "{point}");
-    }
 }

@@ -15,9 +15,13 @@ mod compensation;
 mod concurrency;
 mod crash;
 mod direct;
+mod each;
+#[cfg(target_os = "linux")]
+mod faults;
 mod filters;
 mod full_disk;
 mod hostile;
+mod lost;
 mod masked;
 mod p10_audit;
 mod p10_bundle;

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use mendwright_core::note::VerifierKey;
+use mendwright_core::run::State;
 use serde_json::{Value as Json, json};
 
 use crate::p10_audit::{cli, done, repaired, secret};
-use crate::world::{Engine, Short as _};
+use crate::world::{Engine, Short as _, request};
 
 /// A place where nothing of the host is.
 struct Elsewhere {
@@ -117,6 +118,51 @@ async fn an_exported_run_is_checked_offline_and_no_part_of_it_can_be_exchanged()
     assert_eq!(failing(&elsewhere.verify_with(&file, &elsewhere.key, &root)), ["approvals"]);
     std::fs::write(&file, &text[..text.len() / 2]).unwrap();
     assert_eq!(elsewhere.verify_with(&file, &elsewhere.key, &root).status.code(), Some(1), "half a file");
+}
+
+/// The approver is in the second version of the registry, and no more in the third, which came after the apply.
+#[tokio::test]
+async fn a_chain_of_people_leads_from_the_root_to_whoever_approved() {
+    let world = repaired(Engine::Sqlite).await;
+    let host = world.host().await;
+    let run = host.plan(request("reconcile_invoices", "France", json!({}))).await.unwrap();
+    let key_of = |name: &str| host.demo_key(name).display().to_string();
+    let (alice, bob) = (key_of("alice"), key_of("bob"));
+    drop(host);
+    let carol = world.directory().join("carol.key").display().to_string();
+    let made: Json = serde_json::from_str(done(&cli(&world, &["key", "new", &carol, "--json"]))).unwrap();
+    let add = format!("carol={}", made["public"].as_str().unwrap());
+    let propose = ["person", "propose", "--add", &add, "--role", "carol=approver", "-m", "new"];
+    done(&cli(&world, &[&propose[..], &["--key", &alice]].concat()));
+    done(&cli(&world, &["person", "sign", "1", "--key", &bob]));
+    let number = run.number.get().to_string();
+    done(&cli(&world, &["run", "approve", &number, "--key", &carol]));
+    let host = world.host().await;
+    assert_eq!(host.confirm(&run).await.unwrap().run.state, State::Succeeded);
+    drop(host);
+    done(&cli(&world, &["person", "propose", "--remove", "carol", "-m", "left", "--key", &bob]));
+    done(&cli(&world, &["person", "sign", "2", "--key", &alice]));
+    let file = world.directory().join("export.json");
+    done(&cli(&world, &["run", "export", &number, "-o", file.to_str().unwrap()]));
+    let root: Json = serde_json::from_str(done(&cli(&world, &["person", "root", "--json"])).trim()).unwrap();
+    let elsewhere = Elsewhere {
+        directory: tempfile::tempdir().unwrap(),
+        key: done(&cli(&world, &["audit", "key"])).trim().to_owned(),
+        root: root["root"].as_str().unwrap().to_owned(),
+    };
+    let bundle: Json = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let whole = elsewhere.verify(&bundle);
+    let out = String::from_utf8_lossy(&whole.stdout).into_owned();
+    assert!(whole.status.success() && out.contains("1 of 1: carol"), "{out}");
+    // Signed by one of the two who had to; without the version that she joined in.
+    let registry = "registry";
+    let mut alone = bundle.clone();
+    drop(alone["proof"]["decision"][registry][1]["signatures"].as_array_mut().unwrap().pop());
+    let mut without = bundle.clone();
+    drop(without["proof"]["decision"][registry].as_array_mut().unwrap().pop());
+    for forged in [alone, without] {
+        assert_eq!(failing(&elsewhere.verify(&forged)), ["approvals"]);
+    }
 }
 
 /// A log that the approver saw and that is not the beginning of today's: the host exchanged it meanwhile.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use mendwright_core::code::Code;
 use mendwright_core::plan::Digest;
+use mendwright_crash::Point;
 use mendwright_tests::workspace_root;
 
 fn metadata() -> Metadata {
@@ -45,9 +46,11 @@ const SOURCES: [&str; 5] = ["host", "catalog", "sdk", "jobs", "tests"];
 #[test]
 fn crates_depend_on_each_other_in_one_direction() {
     let core = ["mendwright-core"];
+    let core_and_crash = ["mendwright-core", "mendwright-crash"];
     let all = [
         "mendwright-catalog",
         "mendwright-core",
+        "mendwright-crash",
         "mendwright-gateway",
         "mendwright-policy",
         "mendwright-sandbox",
@@ -55,11 +58,12 @@ fn crates_depend_on_each_other_in_one_direction() {
     ];
     let allowed: BTreeMap<&str, &[&str]> = [
         ("mendwright-core", [].as_slice()),
+        ("mendwright-crash", &[]),
         ("mendwright-catalog", &core),
-        ("mendwright-gateway", &core),
+        ("mendwright-gateway", &core_and_crash),
         ("mendwright-policy", &core),
         ("mendwright-sandbox", &core),
-        ("mendwright-store", &core),
+        ("mendwright-store", &core_and_crash),
         ("mendwright", &all),
         // What runs inside knows nothing of the host.
         ("mendwright-sdk", &["mendwright-sdk-derive"]),
@@ -136,6 +140,15 @@ fn what_decides_cannot_act() {
     };
     assert!(!direct("mendwright", "sqlx"), "the binary has no driver of its own: the gateway writes, the store keeps");
     assert!(!direct("mendwright", "wasmtime"));
+}
+
+/// The compiler sees to it that a point which the code passes is in the list.
+#[test]
+fn every_crash_point_is_passed_somewhere() {
+    let sources: String = files(&["host"], ".rs").into_values().collect();
+    let is_passed = |point: &&Point| sources.contains(&format!("reached(Point::{point:?})"));
+    let nowhere: Vec<&Point> = Point::ALL.iter().filter(|point| !is_passed(point)).collect();
+    assert!(nowhere.is_empty(), "nothing passes {nowhere:?}");
 }
 
 /// No file is longer than this.

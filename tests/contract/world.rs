@@ -2,13 +2,13 @@
 //! directory or in a database of its own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mendwright::config::Config;
 use mendwright::config::env::Env;
-use mendwright::engine::{Applied, Ballot, Host, PlanRequest};
+use mendwright::engine::{Applied, Host, PlanRequest};
 use mendwright::view::problem::Problem;
-use mendwright_core::approval::Verb;
+use mendwright_core::approval::{Ballot, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::key::SecretKey;
 use mendwright_core::plan::BoundChange;
@@ -198,6 +198,16 @@ impl World {
         world
     }
 
+    /// A copy as it is now, in another directory and, on a server, with another database. Nobody may have
+    /// it open.
+    pub(crate) fn copy(&self, server: Option<Database>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy_all(self.directory.path(), directory.path());
+        let target = server.map_or_else(|| Target::Sqlite(directory.path().join("target.db")), Target::Postgres);
+        let (bindings, database_keys) = (self.bindings.clone(), self.database_keys.clone());
+        Self { engine: self.engine, directory, target, bindings, database_keys }
+    }
+
     async fn init(&self) {
         let config = self.config();
         let target = mendwright::engine::target(&config, &self.env(), "target").unwrap();
@@ -330,6 +340,21 @@ impl World {
         match &self.target {
             Target::Sqlite(path) => Dump::of_sqlite(path, Scope::Everything).await.unwrap(),
             Target::Postgres(database) => Dump::of_postgres(&database.url, Scope::Everything).await.unwrap(),
+        }
+    }
+}
+
+/// Every file and directory, with the rights that they have.
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, from, to) = (entry.file_type().unwrap(), entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_all(&from, &to);
+            std::fs::set_permissions(&to, entry.metadata().unwrap().permissions()).unwrap();
+        } else if kind.is_file() {
+            std::fs::copy(from, to).unwrap();
         }
     }
 }

@@ -234,6 +234,14 @@ impl Cluster {
         self.create(name, "template0").await
     }
 
+    /// A copy of a database of the cluster. Nobody may be connected to that.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn copy(&self, of: &Database) -> anyhow::Result<Database> {
+        self.create("copy", &of.name).await
+    }
+
     async fn load_template(&self) -> anyhow::Result<()> {
         let mut admin = connect(&url(self.port, "postgres", "postgres")).await?;
         sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {TEMPLATE} TEMPLATE template0")))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// The longest message that is passed on: ours are far shorter.
@@ -35,9 +36,16 @@ pub struct Proxy {
 struct Shared {
     cut: Mutex<Option<Cut>>,
     messages: AtomicU64,
+    dark: watch::Sender<bool>,
 }
 
 impl Shared {
+    /// Returns when bytes get through.
+    async fn light(&self) {
+        // Without a sender nobody is left who could wait.
+        let _ = self.dark.subscribe().wait_for(|is_dark| !is_dark).await;
+    }
+
     /// Whether the way is cut now; it is cut once.
     fn is_time(&self, now: impl Fn(Cut) -> bool) -> bool {
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +89,12 @@ impl Proxy {
         *self.shared.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(cut);
     }
 
+    /// From now on nothing arrives and nothing is closed, as where a network swallows packets; or all that was
+    /// sent meanwhile arrives after all.
+    pub fn darken(&self, is_dark: bool) {
+        self.shared.dark.send_replace(is_dark);
+    }
+
     /// Whether it was cut since it was armed; it is not armed any more.
     #[must_use]
     pub fn disarm(&self) -> bool {
@@ -95,6 +109,7 @@ impl Drop for Proxy {
 }
 
 async fn relay(client: TcpStream, upstream: u16, shared: &Shared) -> anyhow::Result<()> {
+    shared.light().await;
     let server = TcpStream::connect(("127.0.0.1", upstream)).await?;
     // Each answer is waited for: held back for more, each would cost 40 ms.
     client.set_nodelay(true)?;
@@ -104,7 +119,7 @@ async fn relay(client: TcpStream, upstream: u16, shared: &Shared) -> anyhow::Res
     let muted = AtomicBool::new(false);
     tokio::select! {
         ended = up(from_client, to_server, shared, &muted) => ended,
-        ended = down(from_server, to_client, &muted) => ended,
+        ended = down(from_server, to_client, shared, &muted) => ended,
     }
 }
 
@@ -138,18 +153,25 @@ async fn up(
         if is_commit && shared.is_time(|cut| cut == Cut::AfterCommit(commits)) {
             muted.store(true, Ordering::SeqCst);
         }
+        shared.light().await;
         to.write_all(&message).await?;
     }
 }
 
 /// Passes the server's bytes on, until it has answered what the client shall not hear.
-async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, muted: &AtomicBool) -> anyhow::Result<()> {
+async fn down(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    muted: &AtomicBool,
+) -> anyhow::Result<()> {
     let mut bytes = vec![0; 64 << 10];
     loop {
         let n = from.read(&mut bytes).await?;
         if n == 0 || muted.load(Ordering::SeqCst) {
             return Ok(());
         }
+        shared.light().await;
         to.write_all(bytes.get(..n).unwrap_or_default()).await?;
     }
 }

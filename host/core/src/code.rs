@@ -68,6 +68,8 @@ codes! {
     RunState = "ERR_RUN_STATE", Ux, "The run is in a state in which this cannot be done.";
     RolloutUnknown = "ERR_ROLLOUT_UNKNOWN", Ux, "There is no such rollout.";
     RolloutState = "ERR_ROLLOUT_STATE", Ux, "The rollout is in a state in which this cannot be done.";
+    ProposalUnknown = "ERR_PROPOSAL_UNKNOWN", Ux, "There is no such proposal about the registry of people.";
+    ProposalState = "ERR_PROPOSAL_STATE", Ux, "The proposal waits for nobody's signature any more, or too many wait.";
     KeyReused = "ERR_KEY_REUSED", Ux, "An idempotency key was used before for another request.";
     SwitchInvalid = "ERR_SWITCH_INVALID", Ux, "There is no such switch, or it needs a reason, or it does not take that scope.";
     JobUnknown = "ERR_JOB_UNKNOWN", Ux, "There is no such job in the jobs directory.";
@@ -79,6 +81,7 @@ codes! {
     ParamInvalid = "ERR_PARAM_INVALID", Ux, "A parameter does not satisfy the job's schema.";
     OnlyUnknown = "ERR_ONLY_UNKNOWN", Ux, "`--only` names a row that the plan does not change.";
     OnlyTogether = "ERR_ONLY_TOGETHER", Ux, "The job's changes belong together and cannot be applied in part.";
+    ReasonMissing = "ERR_REASON_MISSING", Ux, "This is done only with a reason, and none was given that can be kept.";
     ConfirmMissing = "ERR_CONFIRM_MISSING", Security, "Nobody confirmed the plan's digest.";
     ConfirmMismatch = "ERR_CONFIRM_MISMATCH", Security, "The digest typed is not the plan's.";
     PatchInput = "ERR_PATCH_INPUT", Ux, "The file or the words that say what to patch cannot be used.";

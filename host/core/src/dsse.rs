@@ -45,6 +45,9 @@ pub enum EnvelopeError {
         /// What was asked for.
         wanted: String,
     },
+    /// It is over another payload than the one that it is to sign.
+    #[error("the signature is over another payload")]
+    Payload,
     /// None of the keys signed it.
     #[error("none of the signatures is by a known key over exactly these bytes")]
     Unsigned,
@@ -164,6 +167,33 @@ impl Envelope {
         if accepted.is_empty() { Err(EnvelopeError::Unsigned) } else { Ok(accepted) }
     }
 
+    /// Takes over the signatures that `keys` made in another envelope of the same payload: several people sign
+    /// one thing at different times. Others are left behind.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`]: another payload, none of the keys, or too many signatures.
+    pub fn gather<'k>(
+        &mut self,
+        other: &Self,
+        payload_type: &str,
+        keys: impl IntoIterator<Item = &'k PublicKey>,
+    ) -> Result<BTreeSet<KeyId>, EnvelopeError> {
+        if other.payload != self.payload {
+            return Err(EnvelopeError::Payload);
+        }
+        let keys: Vec<&PublicKey> = keys.into_iter().collect();
+        let accepted = other.verify(payload_type, keys.iter().copied())?;
+        let message = pae(payload_type, &self.payload);
+        for key in keys.into_iter().filter(|key| accepted.contains(&key.id())) {
+            let good = other.signatures.iter().find(|signature| key.has_signed(&message, &signature.sig));
+            let keyid = Some(key.id().to_string());
+            self.signatures.retain(|signature| signature.keyid != keyid);
+            self.signatures.extend(good.map(|good| Signature { keyid, sig: good.sig.clone() }));
+        }
+        self.check_sizes()?;
+        Ok(accepted)
+    }
+
     fn check_sizes(&self) -> Result<(), EnvelopeError> {
         let sizes = [
             ("payload", self.payload.len(), PAYLOAD_BYTES_MAX),
@@ -270,6 +300,22 @@ mod tests {
         assert_eq!(envelope.verify(TYPE, [&one]), Ok(BTreeSet::from([one.id()])));
         envelope.signatures.iter_mut().for_each(|signature| signature.keyid = Some(two.id().to_string()));
         assert_eq!(envelope.verify(TYPE, [&one]), Err(EnvelopeError::Unsigned));
+    }
+
+    #[test]
+    fn several_people_sign_one_payload_at_different_times() {
+        let keys = [key(1).public(), key(2).public()];
+        let (mut gathered, mut other) = (signed(), Envelope::unsigned(TYPE, b"{\"a\":1}".to_vec()).unwrap());
+        assert_eq!(gathered.gather(&other, TYPE, &keys), Err(EnvelopeError::Unsigned));
+        other.sign(&key(3));
+        other.sign(&key(2));
+        other.signatures.insert(0, Signature { keyid: Some(keys[1].id().to_string()), sig: vec![7; 64] });
+        assert_eq!(gathered.gather(&other, TYPE, &keys), Ok(BTreeSet::from([keys[1].id()])));
+        assert_eq!(gathered.verify(TYPE, &keys).unwrap().len(), 2);
+        assert_eq!(gathered.signatures().len(), 2, "what nobody knows is left behind");
+        let mut another = Envelope::unsigned(TYPE, b"{\"a\":2}".to_vec()).unwrap();
+        another.sign(&key(2));
+        assert_eq!(gathered.gather(&another, TYPE, &keys), Err(EnvelopeError::Payload));
     }
 
     #[test]

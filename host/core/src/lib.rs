@@ -14,6 +14,7 @@
 //!   [`work`]: what a worker does next, and what it writes down of how that ended; [`recovery`]: what follows
 //!   from what a dead process left; [`switch`], [`gate`]: what holds it still;
 //! - [`key`], [`dsse`], [`people`], [`approval`]: who is who, and when enough of them said yes;
+//! - [`trust`]: how far a job is trusted, and who says so;
 //! - [`note`], [`tlog`], [`proof`]: the audit log that nobody can rewrite, and what it proves offline;
 //! - [`policy`]: what policy is asked, told and answers;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
@@ -50,5 +51,6 @@ pub mod switch;
 pub mod task;
 pub mod text;
 pub mod tlog;
+pub mod trust;
 pub mod value;
 pub mod work;

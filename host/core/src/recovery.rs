@@ -2,6 +2,7 @@
 //! the control store follows.
 
 use crate::run::{Event, State};
+use crate::task::Task;
 use crate::work;
 
 /// What the target holds of a run's last flush.
@@ -13,9 +14,21 @@ pub enum Held {
     Part,
     /// All of it.
     All,
+    /// Not even all of what the flush stands on: the target was set back to a time before, or replaced.
+    Lost,
 }
 
 impl Held {
+    /// What the target holds of an undo: whether it is there, and what is there of what it undoes.
+    #[must_use]
+    pub const fn of_undo(is_there: bool, undoes: Self) -> Self {
+        match (is_there, undoes) {
+            (true, _) => Self::All,
+            (false, Self::All) => Self::Nothing,
+            (false, Self::Nothing | Self::Part | Self::Lost) => Self::Lost,
+        }
+    }
+
     /// What so many committed batches with so many changes are of a plan of `planned` changes.
     #[must_use]
     pub const fn of(batches: u32, changes: u64, planned: u64) -> Self {
@@ -65,26 +78,10 @@ impl Left {
     /// Whether the target has to be asked, and for what.
     #[must_use]
     pub const fn asks(self) -> Asks {
-        match self.state {
-            State::Applying | State::Verifying => Asks::Plan,
-            State::RollingBack => Asks::Undo,
-            State::Planning
-            | State::Planned
-            | State::AwaitingApproval
-            | State::Approved
-            | State::NothingToDo
-            | State::Denied
-            | State::Refused
-            | State::Failed
-            | State::Succeeded
-            | State::Drifted
-            | State::Violated
-            | State::Expired
-            | State::Rejected
-            | State::Cancelled
-            | State::RolledBack
-            | State::Stuck
-            | State::Diverged => Asks::Nothing,
+        match Task::of(self.state) {
+            Some(Task::Apply) => Asks::Plan,
+            Some(Task::Undo) => Asks::Undo,
+            Some(Task::Plan) | None => Asks::Nothing,
         }
     }
 
@@ -95,11 +92,14 @@ impl Left {
             (State::Planning, _) => Finding::Happened(Event::ExecutionFailed),
             (State::Applying, Held::All) => Finding::Committed,
             (State::Applying, Held::Part) => Finding::GoOn,
-            (State::Applying, Held::Nothing) => Finding::Happened(work::apply_abandoned(self.approvals_needed)),
+            (State::Applying, Held::Nothing | Held::Lost) => {
+                Finding::Happened(work::apply_abandoned(self.approvals_needed))
+            }
             (State::Verifying, Held::All) => Finding::ReadBack,
-            (State::Verifying, Held::Part | Held::Nothing) => Finding::Happened(Event::DivergenceFound),
+            (State::Verifying, Held::Part | Held::Nothing | Held::Lost) => Finding::Happened(Event::DivergenceFound),
             (State::RollingBack, Held::All) => Finding::RolledBack,
             (State::RollingBack, _) if !self.was_applied => Finding::RestorePrefix,
+            (State::RollingBack, Held::Lost) => Finding::Happened(Event::DivergenceFound),
             // What is known to be wrong does not become a success because a host died.
             (State::RollingBack, _) if self.verification_failed => Finding::Restore,
             (State::RollingBack, _) => Finding::Happened(work::undo_abandoned(self.generation)),
@@ -115,7 +115,7 @@ pub enum Asks {
     Nothing,
     /// The batches of the plan.
     Plan,
-    /// The next undo.
+    /// The next undo, and where that is not there, what it undoes.
     Undo,
 }
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn recovery_follows_the_target_in_every_state_that_a_process_can_die_in() {
         for left in every_left() {
-            for held in [Held::Nothing, Held::Part, Held::All] {
+            for held in [Held::Nothing, Held::Part, Held::All, Held::Lost] {
                 let found = left.decide(held);
                 assert_eq!(found.is_some(), left.state.is_in_flight(), "{left:?}");
                 if let Some(Finding::Happened(event)) = found {
@@ -158,6 +158,17 @@ mod tests {
         for left in every_left().filter(|left| left.state == State::RollingBack && left.verification_failed) {
             let found = left.decide(Held::Nothing);
             assert!(matches!(found, Some(Finding::Restore | Finding::RestorePrefix)), "{left:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_target_lost_is_neither_a_success_nor_undone() {
+        for left in every_left().filter(|left| left.state == State::RollingBack) {
+            let found = left.decide(Held::Lost);
+            let diverged = Finding::Happened(Event::DivergenceFound);
+            // Of a part that was never all, what is there is restored.
+            let expected = if left.was_applied { diverged } else { Finding::RestorePrefix };
+            assert_eq!(found, Some(expected), "{left:?}");
         }
     }
 

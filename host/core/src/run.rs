@@ -127,6 +127,12 @@ impl State {
         }
     }
 
+    /// Whether only a person may go on with it.
+    #[must_use]
+    pub const fn is_a_persons(self) -> bool {
+        matches!(self, Self::Stuck | Self::Diverged)
+    }
+
     /// Whether a host that died may have left it so, and recovery has to look at the target.
     #[must_use]
     pub const fn is_in_flight(self) -> bool {
@@ -174,6 +180,8 @@ pub enum Event {
     PersonCancelled,
     /// A host is about to open the flush.
     ApplyStarted,
+    /// The same, by a person who broke the glass: policy would have forbidden it otherwise.
+    GlassBroken,
     /// The apply ended before its transaction began, and may be started again: the run is planned.
     ApplyAbandoned,
     /// The apply ended before its transaction began, and may be started again: the run is approved.
@@ -208,7 +216,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, in the order of this file.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ChangesFound,
         Self::NoChangesFound,
         Self::PolicyDenied,
@@ -221,6 +229,7 @@ impl Event {
         Self::PlanExpired,
         Self::PersonCancelled,
         Self::ApplyStarted,
+        Self::GlassBroken,
         Self::ApplyAbandoned,
         Self::ApprovedApplyAbandoned,
         Self::DriftFound,
@@ -279,6 +288,7 @@ impl State {
             // A dry run writes nothing: it may be called off at any time.
             (S::Planning | S::Planned | S::AwaitingApproval | S::Approved, E::PersonCancelled) => S::Cancelled,
             (S::Planned | S::Approved, E::ApplyStarted) => S::Applying,
+            (S::Planned | S::AwaitingApproval | S::Approved, E::GlassBroken) => S::Applying,
             (S::Applying, E::ApplyAbandoned) => S::Planned,
             (S::Applying, E::ApprovedApplyAbandoned) => S::Approved,
             (S::Applying, E::DriftFound) => S::Drifted,
@@ -297,7 +307,10 @@ impl State {
             (S::RollingBack, E::RollbackFailed) => S::Stuck,
             // A person looked at the rows and tries the undo again.
             (S::Stuck, E::RollbackStarted) => S::RollingBack,
-            (S::Applying | S::Verifying | S::Succeeded | S::RollingBack, E::DivergenceFound) => S::Diverged,
+            (
+                S::Applying | S::Verifying | S::Succeeded | S::RollingBack | S::RolledBack | S::Stuck,
+                E::DivergenceFound,
+            ) => S::Diverged,
             (state, event) => return Err(IllegalTransition { state, event }),
         })
     }

@@ -109,7 +109,8 @@ pub const fn undo_ended(end: FlushEnd, generation: u64, must_end: bool) -> Optio
         FlushEnd::Unknown => return None,
         FlushEnd::Unavailable | FlushEnd::Drifted if must_end => return None,
         FlushEnd::Unavailable | FlushEnd::Drifted => undo_abandoned(generation),
-        FlushEnd::Refused(_) | FlushEnd::Violated | FlushEnd::Diverged | FlushEnd::Internal => Event::RollbackFailed,
+        FlushEnd::Diverged => Event::DivergenceFound,
+        FlushEnd::Refused(_) | FlushEnd::Violated | FlushEnd::Internal => Event::RollbackFailed,
     })
 }
 

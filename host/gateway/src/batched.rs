@@ -137,9 +137,9 @@ pub async fn written_rows(context: Context<'_>, prefix: Prefix) -> Result<Vec<(S
     for batch in 0..prefix.batches {
         let id = FlushId { run: context.run, generation: 0, batch };
         let opened = journal::Reader::open(&mut connection, context.target, context.key, id).await?;
-        let mut reader = opened.ok_or_else(|| {
-            Error::refused(Code::JournalExpired, "the target's journal does not hold this run (any more)")
-        })?;
+        let Some(mut reader) = opened else {
+            return Err(journal::absent(&mut connection, context.target, id).await?);
+        };
         while let Some(page) = reader.next(&mut connection).await? {
             let table = resolved.get(&page.head.resource).ok_or_else(|| {
                 Error::refused(Code::PlanBinding, format!("resource `{}` is no longer bound", page.head.resource))

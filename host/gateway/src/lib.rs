@@ -9,7 +9,6 @@
 
 pub mod adapters;
 pub mod batched;
-pub mod crash;
 pub mod error;
 pub mod gate;
 pub mod repair;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mendwright_core::binding::{Resolved, Resource};
 use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
+use mendwright_crash::{Point, reached};
 
 use crate::adapters::sql::computed::Computed;
 use crate::adapters::sql::connection::{Connection, Role};
@@ -20,7 +21,6 @@ pub use crate::adapters::sql::flush::verify::Verified;
 use crate::adapters::sql::flush::{Flush, attempt, flush, journal, rehearse, undo, verify};
 use crate::adapters::sql::introspect;
 use crate::adapters::sql::session::seen::as_of;
-use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Kind};
 use crate::target::Target;
@@ -186,10 +186,10 @@ pub async fn prune(target: &Target, now_us: i64) -> Result<u64> {
 /// # Errors
 /// `ERR_JOURNAL_TAMPERED`, `ERR_JOURNAL_EXPIRED`, and whatever the target answers.
 pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified> {
-    crash_point!("before_read_back");
+    reached(Point::BeforeReadBack);
     let resolved = resolve_all(context).await?;
     let found = verify::verify(of(context, generation, &resolved)).await?;
-    crash_point!("after_read_back");
+    reached(Point::AfterReadBack);
     Ok(found)
 }
 
@@ -198,7 +198,7 @@ pub async fn read_back(context: Context<'_>, generation: u32) -> Result<Verified
 /// # Errors
 /// `ERR_JOURNAL_TAMPERED`, `ERR_JOURNAL_EXPIRED`, and whatever the target answers.
 pub async fn undo_preview(context: Context<'_>, generation: u32) -> Result<Undo> {
-    crash_point!("before_preview");
+    reached(Point::BeforePreview);
     let resolved = resolve_all(context).await?;
     undo::preview(of(context, generation, &resolved)).await
 }

@@ -7,7 +7,7 @@ use cedar_policy::{
 };
 use mendwright_core::class::Class;
 use mendwright_core::policy::instant::{minute_of_day, weekday};
-use mendwright_core::policy::{Action, Actor, Category, Computed, Facts, Settings, Severity, Subject};
+use mendwright_core::policy::{Action, Actor, Category, Computed, Facts, Settings, Severity, Subject, Trust};
 
 /// A question ready to be asked.
 pub(crate) struct Question {
@@ -93,7 +93,7 @@ impl Names {
         let alone = |uid| Entity::new_no_attrs(uid, HashSet::new());
         let tenant = || uid(&self.tenant, &facts.tenant);
         match (facts.action, facts.subject) {
-            (Action::Publish, _) => alone(uid(&self.job, &facts.job)),
+            (Action::Publish | Action::Trust, _) => alone(uid(&self.job, &facts.job)),
             (Action::Switch | Action::Read, Subject::System) => alone(uid(&self.system, "mendwright")),
             (Action::Switch | Action::Read, Subject::Tenant) => alone(tenant()),
             (Action::Switch | Action::Read, Subject::Module) => {
@@ -148,10 +148,12 @@ pub(crate) fn question(
     let (actor, subject) = (names.actor(&facts.actor), names.subject(facts));
     let (principal, resource) = (actor.uid(), subject.uid());
     let mut pairs = Pairs { all: Vec::new(), words };
-    if facts.action.is_about_a_run() {
-        of_a_run(&mut pairs, names, facts, settings, computed);
-    } else {
-        around(&mut pairs, facts, computed);
+    match facts.action {
+        Action::Preview | Action::Apply | Action::Approve | Action::Reject | Action::Rollback | Action::Cancel => {
+            of_a_run(&mut pairs, names, facts, settings, computed);
+        }
+        Action::Trust => trusting(&mut pairs, names, facts, settings, computed),
+        Action::Publish | Action::Switch | Action::Read => around(&mut pairs, facts, computed),
     }
     let pairs = pairs.all;
     let context = Context::from_pairs(pairs).map_err(|error| error.to_string())?;
@@ -197,6 +199,20 @@ fn entity(uid: EntityUid) -> Expression {
 fn around(pairs: &mut Pairs<'_>, facts: &Facts, computed: &Computed) {
     always(pairs, facts, computed);
     pairs.boolean("releases", computed.releases);
+}
+
+/// The type `Trusting` of the schema.
+fn trusting(pairs: &mut Pairs<'_>, names: &Names, facts: &Facts, settings: &Settings, computed: &Computed) {
+    around(pairs, facts, computed);
+    pairs.push("tenant", || entity(uid(&names.tenant, &facts.tenant)));
+    pairs.word("trust", computed.trust.word());
+    // What nobody named is taken for the most.
+    pairs.word("wanted", facts.trust_wanted.unwrap_or(Trust::Auto).word());
+    pairs.push("approver_role", || entity(uid(&names.role, &settings.approver_role)));
+    pairs.push("approvers", || {
+        Expression::new_set(computed.approvers.iter().map(|name| entity(uid(&names.person, name))))
+    });
+    pairs.number("approvals", computed.approvals);
 }
 
 fn always(pairs: &mut Pairs<'_>, facts: &Facts, computed: &Computed) {

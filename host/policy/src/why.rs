@@ -25,7 +25,7 @@ impl Asking<'_> {
     /// Whether the word of people, and nothing else, would make a yes of it; and whose.
     pub(crate) fn people(&self, verdict: &Verdict) -> Option<Vec<Missing>> {
         let Self { engine, facts, settings, computed } = self;
-        if facts.action != Action::Apply || !verdict.errors.is_empty() {
+        if !matches!(facts.action, Action::Apply | Action::Trust) || !verdict.errors.is_empty() {
             return None;
         }
         // A forbid that does not look at approvals forbids however many there are.
@@ -36,7 +36,11 @@ impl Asking<'_> {
             return Some(vec![approvals(facts, settings, more)]);
         }
         // With the plan in hand nobody applies yet: what a machine may never apply, a person may.
-        if facts.stage != Stage::WithPlan || facts.actor.is_person() || computed.level != Level::Assisted {
+        if facts.action != Action::Apply
+            || facts.stage != Stage::WithPlan
+            || facts.actor.is_person()
+            || computed.level != Level::Assisted
+        {
             return None;
         }
         let roles = [OPERATOR.to_owned()].into();
@@ -117,10 +121,12 @@ enum Lacks {
 fn of_builtin(id: &str, facts: &Facts, computed: &Computed) -> Option<Lacks> {
     let plan = facts.plan.as_ref();
     Some(Lacks::This(match id {
-        "level-3-needs-people" | "safe-mode-needs-people" => return Some(Lacks::Approvals),
-        "kill-switch" | "kill-switch-undo" => Missing::KillSwitch { kill_switch: "thrown".to_owned() },
+        "level-3-needs-people" | "safe-mode-needs-people" | "auto-needs-another" => return Some(Lacks::Approvals),
+        "kill-switch" | "kill-switch-undo" | "kill-switch-trust" => {
+            Missing::KillSwitch { kill_switch: "thrown".to_owned() }
+        }
         "safe-mode" | "safe-mode-undo" => Missing::SafeMode { safe_mode: facts.safe_mode.clone() },
-        "level-3-by-people" | "people-approve" | "people-release" => by_person(facts),
+        "level-3-by-people" | "people-approve" | "people-release" | "people-trust" => by_person(facts),
         "level-2-needs-rehearsal" => Missing::Rehearsal { rehearsal: rehearsal(plan.map(|plan| plan.rehearsal)) },
         "needs-a-plan" => Missing::Plan { plan: "none".to_owned() },
         "plan-expired" => Missing::FreshPlan { plan_expired_at_us: plan?.expires_at },
@@ -194,10 +200,12 @@ fn unpermitted(facts: &Facts, settings: &Settings, computed: &Computed) -> Missi
             Missing::Role { role_of: vec![settings.approver_role.clone()], actor }
         }
         (Actor::Person { .. }, Action::Publish) => Missing::Role { role_of: role(&["admin"]), actor },
-        (Actor::Person { .. }, Action::Switch) if computed.releases => {
+        (Actor::Person { .. }, Action::Switch | Action::Trust) if computed.releases => {
             Missing::Role { role_of: role(&["admin"]), actor }
         }
-        (Actor::Person { .. }, Action::Switch) => Missing::Role { role_of: role(&["admin", OPERATOR]), actor },
+        (Actor::Person { .. }, Action::Switch | Action::Trust) => {
+            Missing::Role { role_of: role(&["admin", OPERATOR]), actor }
+        }
         (Actor::Person { .. }, Action::Read) => Missing::Role { role_of: role(&["viewer", OPERATOR]), actor },
         (Actor::Machine { .. }, Action::Apply)
             if computed.level != Level::Assisted && computed.trust != Trust::Auto =>
@@ -208,7 +216,13 @@ fn unpermitted(facts: &Facts, settings: &Settings, computed: &Computed) -> Missi
         (Actor::Machine { .. } | Actor::Host, Action::Apply | Action::Approve | Action::Reject) => by_person(facts),
         (
             Actor::Machine { .. } | Actor::Host,
-            Action::Preview | Action::Rollback | Action::Cancel | Action::Publish | Action::Switch | Action::Read,
+            Action::Preview
+            | Action::Rollback
+            | Action::Cancel
+            | Action::Publish
+            | Action::Switch
+            | Action::Trust
+            | Action::Read,
         ) => Missing::Role { role_of: Vec::new(), actor },
     }
 }

@@ -4,7 +4,10 @@ use mendwright_core::switch::Switch;
 
 use crate::db::{Conn, Engine, Row, dialect, query};
 use crate::error::{Error, Result};
+use crate::people::StoredPeople;
+use crate::run::RunNumber;
 use crate::switches::{SwitchRow, Switches};
+use crate::trust::Setback;
 
 /// Applies that are listed, the newest first: policies speak of few.
 const LISTED_MAX: i64 = 32;
@@ -24,9 +27,11 @@ pub struct Surroundings {
     /// How switches stand.
     pub switches: Switches,
     /// The registry of people, every version of it.
-    pub people: Vec<String>,
+    pub people: Vec<StoredPeople>,
     /// How far the job is trusted for this tenant, where somebody said so.
     pub trust: Option<String>,
+    /// What went wrong since.
+    pub setback: Option<Setback>,
     /// When repairs were applied to this tenant in this target in the last day, the newest first; a few of
     /// them. One that is being applied counts as applied now.
     pub applied_at_us: Vec<i64>,
@@ -45,8 +50,10 @@ fn statement(engine: Engine, of_target: bool) -> String {
         "SELECT 'epoch' AS what, value AS n1, {now} AS n2, {number} AS n3, {text} AS a, {text} AS b, {text} AS c, \
            {text} AS d, {text} AS e FROM counters WHERE name = 'switch_epoch' \
          UNION ALL SELECT 'switch', is_on, at_us, expires_at_us, kind, scope, reason, thrown_by, running FROM switches \
-         UNION ALL SELECT 'people', version, {number}, {number}, envelope, {text}, {text}, {text}, {text} FROM people \
+         UNION ALL SELECT 'people', version, at_us, {number}, envelope, {text}, {text}, {text}, {text} FROM people \
          UNION ALL SELECT 'trust', {number}, {number}, {number}, trust, {text}, {text}, {text}, {text} FROM trust \
+           WHERE job_name = $2 AND tenant = $1 \
+         UNION ALL SELECT 'setback', run, {number}, {number}, event, {text}, {text}, {text}, {text} FROM trust_setbacks \
            WHERE job_name = $2 AND tenant = $1 \
          UNION ALL SELECT 'applied', at_us, {number}, {number}, {text}, {text}, {text}, {text}, {text} FROM \
            (SELECT applied_at_us AS at_us {of_tenant} AND applied_at_us > {begun} - {DAY_US} \
@@ -84,7 +91,7 @@ struct Found {
     around: Surroundings,
     epoch: Option<i64>,
     switches: Vec<Switch>,
-    people: Vec<(i64, String)>,
+    people: Vec<(i64, StoredPeople)>,
     hour: i64,
     applying: i64,
 }
@@ -111,8 +118,14 @@ impl Found {
                 }
                 .into_switch()?,
             ),
-            "people" => self.people.push((number("n1")?, text("a")?)),
+            "people" => {
+                self.people.push((number("n1")?, StoredPeople { envelope: text("a")?, at_us: number("n2")? }));
+            }
             "trust" => self.around.trust = Some(text("a")?),
+            "setback" => {
+                let run = RunNumber::new(number("n1")?.unsigned_abs());
+                self.around.setback = Some(Setback { run, event: text("a")? });
+            }
             "applied" => self.around.applied_at_us.push(number("n1")?),
             "hour" => self.hour = number("n1")?,
             "applying" => self.applying = number("n1")?,
@@ -126,7 +139,7 @@ impl Found {
         let epoch = epoch.ok_or_else(|| Error::corrupt("counters", "value", "switch_epoch", "it is gone"))?;
         let epoch = u64::try_from(epoch).map_err(|e| Error::corrupt("counters", "value", "switch_epoch", e))?;
         switches.sort_by_cached_key(|switch| (switch.kind.word(), switch.scope.to_string()));
-        people.sort();
+        people.sort_by_key(|(version, _)| *version);
         let now_us = around.now_us;
         let since = now_us.saturating_sub(HOUR_US);
         let listed = around.applied_at_us.iter().filter(|at| **at > since).count();
@@ -135,7 +148,7 @@ impl Found {
         around.applied_at_us.extend(std::iter::repeat_n(now_us, applying));
         around.applied_at_us.sort_unstable_by(|a, b| b.cmp(a));
         around.switches = Switches { epoch, thrown: switches };
-        around.people = people.into_iter().map(|(_, envelope)| envelope).collect();
+        around.people = people.into_iter().map(|(_, version)| version).collect();
         Ok(around)
     }
 }

@@ -4,6 +4,7 @@ use mendwright_core::id::RunId;
 use mendwright_core::plan::Digest;
 use mendwright_core::run::State;
 use mendwright_core::task::Task;
+use mendwright_crash::{Point, reached};
 
 use crate::audit::{self, Fact};
 use crate::db::{Conn, Engine, Query, dialect, insert, query};
@@ -127,15 +128,18 @@ impl Store {
         let mut tx = writer.begin().await.map_err(failed)?;
         // The row of the counter is what two hosts with one key wait for.
         let number = begin(tx.conn(), new, None, now_us, failed).await?;
+        reached(Point::RunInserted);
         if let Some(key) = key {
             if let Some(before) = begun_by(tx.conn(), key, failed).await? {
                 // What was inserted is rolled back with the transaction.
                 return Ok(Begun::Before(before));
             }
             key_row(key, number).execute(tx.conn()).await.map_err(failed)?;
+            reached(Point::KeyInserted);
         }
         let record = read(tx.conn(), number, failed).await?;
         tx.commit().await.map_err(failed)?;
+        reached(Point::RunAccepted);
         Ok(Begun::New(record))
     }
 
@@ -245,6 +249,7 @@ pub(crate) fn applying(
             task: Task::Apply,
             by: new.requested_by.clone(),
             confirm: None,
+            glass: None,
             due_at_us: now_us,
             tries: 0,
         }),

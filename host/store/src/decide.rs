@@ -3,6 +3,7 @@
 //! rows that it holds.
 
 use mendwright_core::run::State;
+use mendwright_crash::{Point, reached};
 
 use crate::around::{self, Surroundings};
 use crate::audit::{self, Fact};
@@ -100,7 +101,9 @@ impl Store {
         }
         match judged(tx.conn(), run, failed, judge).await? {
             Ok((_, value)) => {
+                reached(Point::DecisionUncommitted);
                 tx.commit().await.map_err(failed)?;
+                reached(Point::Decided);
                 Ok(Ok(value))
             }
             Err(refused) => Ok(Err(refused)),

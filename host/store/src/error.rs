@@ -194,6 +194,15 @@ pub enum Error {
         /// The version.
         version: u64,
     },
+    /// Nobody proposed this.
+    #[error("there is no proposal {number} about the registry of people")]
+    ProposalUnknown {
+        /// As it was named.
+        number: u64,
+    },
+    /// Enough is proposed.
+    #[error("too many proposals about the registry of people wait for signatures")]
+    ProposalsFull,
     /// The plan has as many votes as are kept.
     #[error("run {run} has too many votes")]
     VotesFull {
@@ -245,6 +254,8 @@ impl Error {
             | Self::Leased { .. }
             | Self::Superseded { .. }
             | Self::VotesFull { .. } => Code::RunState,
+            Self::ProposalUnknown { .. } => Code::ProposalUnknown,
+            Self::ProposalsFull => Code::ProposalState,
             Self::RolloutUnknown { .. } => Code::RolloutUnknown,
             Self::RolloutMoved { .. } | Self::RolloutIllegal { .. } => Code::RolloutState,
             Self::KeyReused { .. } => Code::KeyReused,
@@ -299,6 +310,7 @@ impl Error {
                 format!("use a new key for a new request; `mendwright run show {}` shows the first one's", run.get())
             }
             Self::Superseded { .. } => "sign a change of the newest version: `mendwright person list`".to_owned(),
+            Self::ProposalUnknown { .. } | Self::ProposalsFull => "mendwright person proposals".to_owned(),
             Self::VotesFull { run } => format!("mendwright run plan --again {}", run.get()),
             Self::AuditTampered { .. } | Self::AuditForked { .. } => "mendwright audit verify".to_owned(),
             Self::KeyFile { hint, .. } => hint.clone(),

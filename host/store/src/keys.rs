@@ -26,6 +26,8 @@ pub enum KeyUse {
     CompiledCode,
     /// The seed of the key that signs the audit log.
     Audit,
+    /// The seed of the key that countersigns what people say in sessions.
+    Session,
 }
 
 impl KeyUse {
@@ -34,6 +36,7 @@ impl KeyUse {
             Self::Journal => b"journal",
             Self::CompiledCode => b"compiled-code",
             Self::Audit => b"audit",
+            Self::Session => b"session",
         }
     }
 }

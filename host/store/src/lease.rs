@@ -5,7 +5,7 @@
 
 use mendwright_core::code::Code;
 use mendwright_core::run::State;
-use mendwright_core::task::Task;
+use mendwright_crash::{Point, reached};
 
 use crate::db::{Conn, Place, dialect, query};
 use crate::error::{Error, Result};
@@ -60,6 +60,7 @@ impl Store {
         let failed = self.failed("taking a run");
         for dead_were_looked_for in [false, true] {
             let mut writer = self.writer().await?;
+            reached(Point::BeforeClaim);
             let taken = query(self.timed(
                 "UPDATE runs SET attempt = attempt + 1, lease_owner = $1, lease_until_us = {now} + {lease} \
                  WHERE number = $2 AND {free} RETURNING attempt",
@@ -70,6 +71,7 @@ impl Store {
             .await
             .map_err(failed)?;
             if let Some(attempt) = taken {
+                reached(Point::Claimed);
                 return Ok(Lease { run, attempt: count(run, attempt)? });
             }
             read(writer.conn(), run, failed).await?;
@@ -125,6 +127,7 @@ impl Store {
                 continue;
             }
             room.take(&run.tenant, 1);
+            reached(Point::BeforeClaim);
             let attempt = query(self.timed(
                 "UPDATE runs SET attempt = attempt + 1, lease_owner = $1, lease_until_us = {now} + {lease} \
                  WHERE number = $2 RETURNING attempt",
@@ -135,10 +138,12 @@ impl Store {
             .await
             .map_err(failed)?
             .ok_or_else(|| Error::Bug(format!("run {} is gone", run.number)))?;
+            reached(Point::ClaimUncommitted);
             run.attempt = count(run.number, attempt)?;
             claimed.push((run.clone(), Lease { run: run.number, attempt: run.attempt }));
         }
         tx.commit().await.map_err(failed)?;
+        claimed.iter().for_each(|_| reached(Point::Claimed));
         Ok(claimed)
     }
 
@@ -214,7 +219,7 @@ impl Store {
         let failed = self.failed("giving a task up");
         let mut writer = self.writer().await?;
         let given_up = query(
-            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, due_at_us = NULL, tries = 0, \
+            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, task_glass = NULL, due_at_us = NULL, tries = 0, \
              lease_owner = NULL, lease_until_us = NULL, outcome_code = $4, outcome_message = $5 \
              WHERE number = $1 AND attempt = $2 AND lease_owner = $3",
         )
@@ -231,37 +236,6 @@ impl Store {
         }
         let found = read(writer.conn(), lease.run, failed).await?;
         Err(Error::Fenced { run: lease.run, expected: lease.attempt, found: found.attempt })
-    }
-
-    /// Asks for something to be done with a run that stands still; the first free worker does it.
-    ///
-    /// # Errors
-    /// [`Error::Leased`] where somebody works on it or has asked already, [`Error::Overtaken`] where it is
-    /// in another state.
-    pub async fn ask(&self, run: &RunRecord, task: Task, by: &str, confirm: Option<&str>) -> Result<()> {
-        let failed = self.failed("asking for a run to be worked on");
-        let mut writer = self.writer().await?;
-        let sql = self.timed(
-            "UPDATE runs SET task = $1, task_by = $2, task_confirm = $3, due_at_us = {now}, tries = 0 \
-             WHERE number = $4 AND state = $5 AND task IS NULL AND {free}",
-        );
-        let asked = query(sql)
-            .bind(task.word())
-            .bind(by)
-            .bind(confirm)
-            .bind(run.number.column())
-            .bind(run.state.word())
-            .execute(writer.conn())
-            .await
-            .map_err(failed)?;
-        if asked == 1 {
-            return Ok(());
-        }
-        let found = read(writer.conn(), run.number, failed).await?;
-        if found.state == run.state {
-            return Err(Error::Leased { run: run.number });
-        }
-        Err(Error::Moved { run: run.number, expected: run.state, found: found.state })
     }
 
     /// Runs that some process began to work on and none works on now, the oldest first: what recovery has
@@ -371,6 +345,7 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use mendwright_core::run::Event;
+    use mendwright_core::task::Task;
 
     use super::*;
     use crate::create::{Begun, Idempotency};

@@ -13,15 +13,17 @@
 //! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves,
 //!   [`events`]: what was written of that;
 //!   [`find`]: how people name it; [`rollout`]: one job for many tenants; [`schedule`]: by the clock;
-//! - [`lease`]: who works on it; `owner`: whether that process is alive; [`wake`]: telling others of work;
+//! - [`ask`]: what is to be done with it; [`lease`]: who works on it; `owner`: whether that process is alive; [`wake`]: telling others of work;
 //!   [`standing`]: what is not settled;
 //! - [`decide`]: a decision and what follows from it, in one transaction; [`around`]: what it stands on, of
-//!   [`switches`], [`people`], [`trust`]; [`at_once`]: the whole beginning of a run that nobody has to wait for;
+//!   [`switches`], [`people`], [`trust`]; [`proposals`]: what people are to be next;
+//!   [`at_once`]: the whole beginning of a run that nobody has to wait for;
 //! - [`plan`]: saving a plan; [`changes`]: reading its changes; [`verify`]: believing it;
 //! - [`backup`]: a copy of a control file; [`log`]: what the job said; [`audit`]: what happened; [`keys`]: the host's key;
 //! - `words`: enums as the words that rows hold; [`error`]: what can go wrong, by what to do about it.
 
 pub mod around;
+pub mod ask;
 pub mod at_once;
 pub mod audit;
 pub mod backup;
@@ -38,9 +40,11 @@ pub mod keys;
 pub mod lease;
 pub mod log;
 mod migrations;
+pub mod number;
 mod owner;
 pub mod people;
 pub mod plan;
+pub mod proposals;
 pub mod rollout;
 pub mod run;
 pub mod schedule;
@@ -67,7 +71,9 @@ pub use find::RunFilter;
 pub use keys::{HostKey, KeyUse, SubKey};
 pub use lease::{Claimed, Concurrency, Lease};
 pub use log::LogLine;
+pub use people::StoredPeople;
 pub use plan::{NewPlan, StoredPlan};
+pub use proposals::{KnownPeople, Motion, Proposal, ProposalState};
 pub use rollout::{NewRollout, RolloutEvent, RolloutLease, RolloutNumber, RolloutRecord, RolloutStep, RolloutTenant};
 pub use run::{Asked, Leased, Outcome, RunNumber, RunRecord};
 pub use schedule::{FiredRun, Firing};
@@ -75,7 +81,7 @@ pub use standing::AuditEntry;
 pub use store::Store;
 pub use switches::Switches;
 pub use transition::Step;
-pub use trust::{TrackRecord, Trusted};
+pub use trust::{KnownTrust, Setback, StoredPromotion, TrackRecord, TrustMotion, Trusted};
 pub use wake::Listener;
 
 #[cfg(test)]

@@ -2,20 +2,27 @@
 //! say is `core`'s to judge; here they are only kept, in order.
 
 use crate::audit::{self, Fact};
-use crate::db::query;
+use crate::db::{Conn, query};
 use crate::error::{Error, Result};
 use crate::store::Store;
+
+/// A version of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPeople {
+    /// As it was signed.
+    pub envelope: String,
+    /// When it came to count, by the database's clock.
+    pub at_us: i64,
+}
 
 impl Store {
     /// Every version, from the first.
     ///
     /// # Errors
     /// As any read.
-    pub async fn people(&self) -> Result<Vec<String>> {
+    pub async fn people(&self) -> Result<Vec<StoredPeople>> {
         let mut reader = self.reader().await?;
-        let failed = self.failed("reading the registry of people");
-        let rows = query("SELECT envelope FROM people ORDER BY version").all(reader.conn()).await.map_err(failed)?;
-        rows.iter().map(|row| row.try_get("envelope").map_err(failed)).collect()
+        all(reader.conn(), self.failed("reading the registry of people")).await
     }
 
     /// Adds the next version. Of two hosts that add the same one, one is refused.
@@ -26,24 +33,43 @@ impl Store {
         let failed = self.failed("adding to the registry of people");
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
-        let number = i64::try_from(version).unwrap_or(i64::MAX);
-        let added = query(
-            "INSERT INTO people (version, envelope, at_us) SELECT $1, $2, $3 \
-             WHERE $1 = (SELECT coalesce(max(version), 0) + 1 FROM people) ON CONFLICT (version) DO NOTHING",
-        )
-        .bind(number)
-        .bind(envelope)
-        .bind(now_us)
-        .execute(tx.conn())
-        .await
-        .map_err(failed)?;
-        if added == 0 {
-            return Err(Error::Superseded { version });
-        }
-        let fact = Fact::new("people.changed", by, now_us).say("version", version);
-        audit::record(tx.conn(), fact, failed).await?;
+        add(tx.conn(), version, envelope, by, now_us, failed).await?;
         tx.commit().await.map_err(failed)
     }
+}
+
+/// Adds the next version, inside the caller's transaction.
+pub(crate) async fn add(
+    mut conn: Conn<'_>,
+    version: u64,
+    envelope: &str,
+    by: &str,
+    now_us: i64,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+) -> Result<()> {
+    let added = query(
+        "INSERT INTO people (version, envelope, at_us) SELECT $1, $2, $3 \
+         WHERE $1 = (SELECT coalesce(max(version), 0) + 1 FROM people) ON CONFLICT (version) DO NOTHING",
+    )
+    .bind(i64::try_from(version).unwrap_or(i64::MAX))
+    .bind(envelope)
+    .bind(now_us)
+    .execute(conn.reborrow())
+    .await
+    .map_err(failed)?;
+    if added == 0 {
+        return Err(Error::Superseded { version });
+    }
+    audit::record(conn, Fact::new("people.changed", by, now_us).say("version", version), failed).await
+}
+
+/// Every version, inside the caller's transaction.
+pub(crate) async fn all(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Vec<StoredPeople>> {
+    let rows = query("SELECT envelope, at_us FROM people ORDER BY version").all(conn).await.map_err(failed)?;
+    let read = |row: &crate::db::Row| -> sqlx::Result<StoredPeople> {
+        Ok(StoredPeople { envelope: row.try_get("envelope")?, at_us: row.try_get("at_us")? })
+    };
+    rows.iter().map(|row| read(row).map_err(failed)).collect()
 }
 
 #[cfg(test)]
@@ -60,6 +86,7 @@ mod tests {
             assert!(matches!(refused, Error::Superseded { .. }), "{version}: {refused}");
         }
         store.add_people(2, "two", "person:alice", NOW).await.unwrap();
-        assert_eq!(store.people().await.unwrap(), ["one", "two"]);
+        let stored = |envelope: &str| StoredPeople { envelope: envelope.into(), at_us: NOW };
+        assert_eq!(store.people().await.unwrap(), [stored("one"), stored("two")]);
     }
 }

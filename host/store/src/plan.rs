@@ -7,6 +7,7 @@ use mendwright_core::commitment::Salt;
 use mendwright_core::plan::document::Document;
 use mendwright_core::plan::{BoundChange, Digest, Header};
 use mendwright_core::run::{Event, State};
+use mendwright_crash::{Point, reached};
 
 use crate::db::{Conn, Param, Query, Row, insert, query};
 use crate::decide::{self, Known, Verdict};
@@ -108,6 +109,7 @@ impl Store {
             .execute(tx.conn())
             .await
             .map_err(failed)?;
+        reached(Point::PlanInserted);
         let mut state = move_run(tx.conn(), run, &[Step::new(State::Planning, event, now_us)], failed).await?;
         if state == State::Planned {
             match decide::judged(tx.conn(), run, failed, |known| judge(known).map(|verdict| (verdict, ()))).await? {
@@ -115,7 +117,9 @@ impl Store {
                 Err(refused) => return Ok(Err(refused)),
             }
         }
+        reached(Point::PlanUncommitted);
         tx.commit().await.map_err(failed)?;
+        reached(Point::PlanSaved);
         Ok(Ok(state))
     }
 

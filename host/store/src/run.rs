@@ -1,7 +1,5 @@
 //! A run as the control store knows it.
 
-use std::fmt;
-
 use mendwright_core::code::Code;
 use mendwright_core::id::RunId;
 use mendwright_core::plan::Digest;
@@ -12,35 +10,7 @@ use crate::db::{Conn, Row, query};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
-/// The number that people type: 1, 2, 3 … in one control store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunNumber(u64);
-
-impl RunNumber {
-    /// This number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// As a plain number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// As the database holds it; a number beyond its integers names no run.
-    pub(crate) fn column(self) -> i64 {
-        i64::try_from(self.0).unwrap_or(i64::MAX)
-    }
-}
-
-/// `#1042`.
-impl fmt::Display for RunNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
+pub use crate::number::RunNumber;
 
 /// Why a run is where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +30,8 @@ pub struct Asked {
     pub by: String,
     /// The digest, or its beginning, that they confirmed.
     pub confirm: Option<String>,
+    /// Why they break the glass for it; absent where they do not.
+    pub glass: Option<String>,
     /// Not before this time.
     pub due_at_us: i64,
     /// How often it was tried and put off.
@@ -137,7 +109,7 @@ pub struct RunRecord {
 const SELECT: &str = "SELECT number, id, nonce, tenant, job_name, job_version, state, created_at_us, updated_at_us, \
      requested_by, environment, params, only_rows, frozen_now_us, frozen_seed, parent, compensates, plan_digest, \
      target, attempt, undo_generation, outcome_code, outcome_message, expires_at_us, applied_at_us, undo_until_us, \
-     task, task_by, task_confirm, due_at_us, tries, lease_owner, lease_until_us FROM runs";
+     task, task_by, task_confirm, task_glass, due_at_us, tries, lease_owner, lease_until_us FROM runs";
 
 /// All columns of runs, and then `rest`.
 pub(crate) fn select(rest: &str) -> String {
@@ -175,6 +147,7 @@ struct RunRow {
     task: Option<String>,
     task_by: Option<String>,
     task_confirm: Option<String>,
+    task_glass: Option<String>,
     due_at_us: Option<i64>,
     tries: i64,
     lease_owner: Option<String>,
@@ -213,6 +186,7 @@ impl RunRow {
             task: row.try_get("task")?,
             task_by: row.try_get("task_by")?,
             task_confirm: row.try_get("task_confirm")?,
+            task_glass: row.try_get("task_glass")?,
             due_at_us: row.try_get("due_at_us")?,
             tries: row.try_get("tries")?,
             lease_owner: row.try_get("lease_owner")?,
@@ -257,6 +231,7 @@ impl TryFrom<RunRow> for RunRecord {
             task,
             task_by,
             task_confirm,
+            task_glass,
             due_at_us,
             tries,
             lease_owner,
@@ -267,7 +242,7 @@ impl TryFrom<RunRow> for RunRecord {
         };
         let count = |column, value: i64| u64::try_from(value).map_err(|e| nonsense(column, &e));
         Ok(Self {
-            number: RunNumber(count("number", number)?),
+            number: RunNumber::new(count("number", number)?),
             id: id.parse().map_err(|e| nonsense("id", &e))?,
             nonce,
             tenant,
@@ -282,8 +257,8 @@ impl TryFrom<RunRow> for RunRecord {
             only: serde_json::from_str(&only_rows).map_err(|e| nonsense("only_rows", &e))?,
             frozen_now_us,
             frozen_seed,
-            parent: parent.map(|parent| count("parent", parent).map(RunNumber)).transpose()?,
-            compensates: compensates.map(|of| count("compensates", of).map(RunNumber)).transpose()?,
+            parent: parent.map(|parent| count("parent", parent).map(RunNumber::new)).transpose()?,
+            compensates: compensates.map(|of| count("compensates", of).map(RunNumber::new)).transpose()?,
             plan_digest: plan_digest
                 .map(|digest| digest.parse().map_err(|e| nonsense("plan_digest", &e)))
                 .transpose()?,
@@ -308,6 +283,7 @@ impl TryFrom<RunRow> for RunRecord {
                     task: task.parse().map_err(|e: String| nonsense("task", &e))?,
                     by,
                     confirm: task_confirm,
+                    glass: task_glass,
                     due_at_us,
                     tries: count("tries", tries)?,
                 }),
@@ -358,7 +334,7 @@ pub(crate) async fn read(
         return from_row(&row);
     }
     let last = query("SELECT max(number) FROM runs").scalar::<Option<i64>>(conn).await.map_err(failed)?.flatten();
-    let last = last.and_then(|n| u64::try_from(n).ok()).map(RunNumber);
+    let last = last.and_then(|n| u64::try_from(n).ok()).map(RunNumber::new);
     Err(Error::RunUnknown { reference: number.get().to_string(), last })
 }
 

@@ -35,6 +35,14 @@ pub struct FiredRun {
 
 const SELECT: &str = "SELECT entry, fire_at_us, begun_at_us, done_at_us, note FROM schedule_firings";
 
+fn fired_run(row: &Row) -> sqlx::Result<FiredRun> {
+    Ok(FiredRun {
+        tenant: row.try_get("tenant")?,
+        run: RunNumber::new(row.try_get::<i64>("run")?.unsigned_abs()),
+        asked_at_us: row.try_get("asked_at_us")?,
+    })
+}
+
 fn firing(row: &Row) -> sqlx::Result<Firing> {
     Ok(Firing {
         entry: row.try_get("entry")?,
@@ -179,6 +187,26 @@ impl Store {
         Ok(())
     }
 
+    /// Runs of any firing of an entry whose plans people approved and that nobody works on, the oldest first.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn approved_runs(&self, entry: &str, limit: u32) -> Result<Vec<FiredRun>> {
+        let failed = self.failed("looking for a schedule's approved runs");
+        let mut reader = self.reader().await?;
+        let rows = query(
+            "SELECT fired.tenant, fired.run, fired.asked_at_us FROM runs JOIN schedule_runs fired \
+             ON fired.run = runs.number WHERE runs.state = 'approved' AND runs.task IS NULL AND fired.entry = $1 \
+             ORDER BY fired.run LIMIT $2",
+        )
+        .bind(entry)
+        .bind(i64::from(limit))
+        .all(reader.conn())
+        .await
+        .map_err(failed)?;
+        rows.iter().map(|row| fired_run(row).map_err(failed)).collect()
+    }
+
     /// The runs of a firing, by tenant.
     ///
     /// # Errors
@@ -190,14 +218,7 @@ impl Store {
             "SELECT tenant, run, asked_at_us FROM schedule_runs WHERE entry = $1 AND fire_at_us = $2 ORDER BY tenant";
         let rows = query(sql).bind(firing.entry.as_str()).bind(firing.fire_at_us);
         let rows = rows.all(reader.conn()).await.map_err(failed)?;
-        let read = |row: &Row| -> sqlx::Result<FiredRun> {
-            Ok(FiredRun {
-                tenant: row.try_get("tenant")?,
-                run: RunNumber::new(row.try_get::<i64>("run")?.unsigned_abs()),
-                asked_at_us: row.try_get("asked_at_us")?,
-            })
-        };
-        rows.iter().map(|row| read(row).map_err(failed)).collect()
+        rows.iter().map(|row| fired_run(row).map_err(failed)).collect()
     }
 }
 

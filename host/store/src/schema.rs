@@ -23,6 +23,9 @@ pub(crate) const STEPS: &[SchemaStep] = &[
     SchemaStep { statements: AUDIT, works_with: 1 },
     SchemaStep { statements: ROLLOUTS, works_with: 1 },
     SchemaStep { statements: SCHEDULES, works_with: 1 },
+    SchemaStep { statements: PROPOSALS, works_with: 1 },
+    SchemaStep { statements: GLASS, works_with: 1 },
+    SchemaStep { statements: TRUST, works_with: 1 },
 ];
 
 const RUNS: Statements = &[
@@ -299,5 +302,46 @@ const SCHEDULES: Statements = &[
         asked_at_us BIGINT,
         PRIMARY KEY (entry, fire_at_us, tenant),
         FOREIGN KEY (entry, fire_at_us) REFERENCES schedule_firings (entry, fire_at_us)
+    )",
+];
+
+const PROPOSALS: Statements = &[
+    // What is to be the registry's next version, with the signatures so far.
+    "CREATE TABLE people_proposals (
+        number BIGINT PRIMARY KEY NOT NULL CHECK (number > 0),
+        version BIGINT NOT NULL CHECK (version > 0),
+        envelope TEXT NOT NULL,
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        proposed_by TEXT NOT NULL,
+        at_us BIGINT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'adopted', 'discarded', 'overtaken')),
+        ended_at_us BIGINT,
+        CHECK ((state = 'pending') = (ended_at_us IS NULL))
+    )",
+];
+
+// Why whoever asked for the task breaks the glass for it.
+const GLASS: Statements = &["ALTER TABLE runs ADD COLUMN task_glass TEXT"];
+
+const TRUST: Statements = &[
+    // How often it was said: what people sign to trust a job further fits one occasion.
+    "ALTER TABLE trust ADD COLUMN changes BIGINT NOT NULL DEFAULT 1",
+    // The latest run that was undone or could not be verified, since it was last said.
+    "CREATE TABLE trust_setbacks (
+        job_name TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        run BIGINT NOT NULL REFERENCES runs (number),
+        event TEXT NOT NULL,
+        at_us BIGINT NOT NULL,
+        PRIMARY KEY (job_name, tenant)
+    )",
+    // What waits for a second person's signature.
+    "CREATE TABLE trust_promotions (
+        job_name TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        envelope TEXT NOT NULL,
+        asked_by TEXT NOT NULL,
+        at_us BIGINT NOT NULL,
+        PRIMARY KEY (job_name, tenant)
     )",
 ];

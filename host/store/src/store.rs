@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 
 use crate::db::group::Writer;
+use crate::db::sqlite::Left;
 use crate::db::{self, Database, Engine, Held, Place, Shared, postgres, sqlite};
 use crate::error::{Error, Result};
 use crate::migrations;
@@ -215,17 +216,27 @@ pub(crate) fn private_file() -> OpenOptions {
 async fn prepare_file(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(found) if found.len() == 0 => Ok(true),
-        Ok(found) => {
-            sqlite::check_is_ours(path).await?;
-            tighten(path, &found)?;
-            Ok(false)
-        }
+        Ok(found) => check_found(path, &found).await,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let created = private_file().write(true).create_new(true).open(path);
             created.map(|_| true).map_err(|e| Error::io(path, "creating it", e))
         }
         Err(error) => Err(Error::io(path, "looking for it", error)),
     }
+}
+
+/// Of a file that has something in it: refuses what is not ours, and takes back what a process left that was
+/// killed while it made the store; says whether nothing is left of it then.
+async fn check_found(path: &Path, found: &std::fs::Metadata) -> Result<bool> {
+    let left = sqlite::check_is_ours(path).await?;
+    tighten(path, found)?;
+    if left == Left::Whole {
+        return Ok(false);
+    }
+    tracing::warn!(path = %path.display(), "a process died while it made the control store; it is made again");
+    sqlite::roll_back(path).await?;
+    let now = std::fs::metadata(path).map_err(|e| Error::io(path, "looking for it", e))?;
+    Ok(now.len() == 0)
 }
 
 /// The store holds the salts of masked values: nobody but its owner may read it.
@@ -250,6 +261,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use mendwright_core::code::Code;
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
 
     use super::*;
     use crate::testing::{NOW, name, open, opened, path, planned, planning, tamper};
@@ -309,6 +322,32 @@ mod tests {
             assert_eq!(error.code(), Code::StoreCorrupt, "{error:?}");
             assert!(matches!(error, Error::NotOurs { .. }));
             assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_making_was_killed_half_way_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, beside) = (dir.path().join("control.db"), dir.path().join("control.db-journal"));
+        // What SQLite writes before the first page of a file: that there was none.
+        let mut journal = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+        [0_u32, 7, 0, 512, 4_096].iter().for_each(|field| journal.extend(field.to_be_bytes()));
+        journal.resize(512, 0);
+        for (id, is_ours) in [(sqlite::APPLICATION_ID, true), (1, false)] {
+            let _ = std::fs::remove_file(&path);
+            let mut conn = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
+            let sql = format!("PRAGMA application_id = {id}");
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+            conn.close().await.unwrap();
+            std::fs::write(&beside, &journal).unwrap();
+            if is_ours {
+                planned(&open(&path).await, "Germany", 1).await;
+                assert!(!beside.exists());
+            } else {
+                let before = std::fs::read(&path).unwrap();
+                assert!(matches!(refusal(&path).await, Error::NotOurs { .. }));
+                assert_eq!((std::fs::read(&path).unwrap(), std::fs::read(&beside).unwrap()), (before, journal.clone()));
+            }
         }
     }
 

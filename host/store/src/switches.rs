@@ -87,7 +87,7 @@ impl Store {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
         let rows = query(self.timed(
-            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, due_at_us = NULL, tries = 0, \
+            "UPDATE runs SET task = NULL, task_by = NULL, task_confirm = NULL, task_glass = NULL, due_at_us = NULL, tries = 0, \
              lease_owner = NULL, lease_until_us = NULL, outcome_code = $1, outcome_message = $2 \
              WHERE task = 'apply' AND state IN ('planned', 'approved') AND {free} RETURNING number, tenant",
         ))
@@ -141,10 +141,23 @@ async fn epoch(conn: Conn<'_>, lock: &str, failed: impl Fn(sqlx::Error) -> Error
 /// PostgreSQL: the switches stay as they are until the transaction ends. Who reads them does so in a later
 /// statement: this one waits for whoever throws one.
 pub(crate) async fn hold(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<()> {
+    hold_by(conn, dialect::for_share, failed).await
+}
+
+/// The same, and nobody else decides about anything meanwhile: for what decisions stand on.
+pub(crate) async fn hold_alone(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<()> {
+    hold_by(conn, dialect::for_update, failed).await
+}
+
+async fn hold_by(
+    conn: Conn<'_>,
+    lock: fn(Engine) -> &'static str,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+) -> Result<()> {
     if conn.engine() == Engine::Sqlite {
         return Ok(());
     }
-    let lock = dialect::for_share(conn.engine());
+    let lock = lock(conn.engine());
     epoch(conn, lock, failed).await.map(drop)
 }
 

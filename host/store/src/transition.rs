@@ -3,20 +3,22 @@
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, State};
 use mendwright_core::task::Task;
+use mendwright_crash::{Point, reached};
 
 use crate::audit::{self, Fact};
 use crate::db::{Conn, Query, dialect, insert, query, together};
 use crate::error::{Error, Result};
 use crate::run::{Outcome, RunNumber, read};
 use crate::store::Store;
+use crate::trust;
 use crate::words;
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     expected: State,
-    event: Event,
-    now_us: i64,
+    pub(crate) event: Event,
+    pub(crate) now_us: i64,
     attempt: Option<u64>,
     outcome: Option<Outcome>,
     undo_until_us: Option<i64>,
@@ -132,7 +134,9 @@ impl Store {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await.map_err(failed)?;
         let state = move_run(tx.conn(), run, std::slice::from_ref(&step), failed).await?;
+        reached(Point::StepUncommitted);
         tx.commit().await.map_err(failed)?;
+        reached(Point::StepCommitted);
         Ok(state)
     }
 }
@@ -203,11 +207,12 @@ pub(crate) async fn move_run(
          task = CASE WHEN $8 = 1 THEN NULL ELSE coalesce($9, task) END, \
          task_by = CASE WHEN $8 = 1 THEN NULL ELSE coalesce(task_by, $10) END, \
          task_confirm = CASE WHEN $8 = 1 THEN NULL ELSE task_confirm END, \
+         task_glass = CASE WHEN $8 = 1 THEN NULL ELSE task_glass END, \
          due_at_us = CASE WHEN $8 = 1 THEN NULL ELSE coalesce({now} + $11, due_at_us, {now}) END, \
          tries = CASE WHEN $8 = 1 THEN 0 WHEN $11 IS NULL THEN tries ELSE tries + 1 END, \
          lease_owner = CASE WHEN $9 IS NULL THEN NULL ELSE lease_owner END, \
          lease_until_us = CASE WHEN $9 IS NULL THEN NULL ELSE lease_until_us END \
-         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant, \
+         WHERE number = $12 AND state = $13 AND attempt = coalesce($14, attempt) RETURNING attempt, tenant, job_name, \
          (SELECT coalesce(max(seq), 0) FROM run_events WHERE run = $12) AS n_events"
     ))
     .bind(to.word())
@@ -235,6 +240,10 @@ pub(crate) async fn move_run(
         });
     };
     let tenant: String = moved.try_get("tenant").map_err(failed)?;
+    for step in steps.iter().filter(|step| trust::is_setback(step.event)) {
+        let job: String = moved.try_get("job_name").map_err(failed)?;
+        trust::set_back(conn.reborrow(), (&job, &tenant), run, step, failed).await?;
+    }
     let told = Told {
         run,
         tenant: &tenant,
@@ -245,6 +254,7 @@ pub(crate) async fn move_run(
     let mut queries = vec![events];
     queries.extend(audit::rows(facts)?);
     together(conn, queries).await.map_err(failed)?;
+    reached(Point::EntryWritten);
     Ok(to)
 }
 

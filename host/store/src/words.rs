@@ -17,6 +17,7 @@ pub(crate) const fn event_word(event: Event) -> &'static str {
         Event::PlanExpired => "plan_expired",
         Event::PersonCancelled => "person_cancelled",
         Event::ApplyStarted => "apply_started",
+        Event::GlassBroken => "glass_broken",
         Event::ApplyAbandoned => "apply_abandoned",
         Event::ApprovedApplyAbandoned => "approved_apply_abandoned",
         Event::DriftFound => "drift_found",

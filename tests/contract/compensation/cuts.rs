@@ -2,7 +2,7 @@
 //! back says the same.
 
 use mendwright_core::run::State;
-use mendwright_gateway::crash::FLUSH;
+use mendwright_crash::{FLUSH, Point};
 use mendwright_store::RunNumber;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ async fn a_compensation_killed_at_any_step_is_applied_once_or_not_at_all() {
         let run = applied(&host, told()).await;
         let repaired = world.dump().await;
         drop(host);
-        let places = FLUSH.into_iter().map(|point| (point, point == "after_commit"));
+        let places = FLUSH.map(Point::name).into_iter().map(|point| (point, point == "after_commit"));
         for (place, committed) in places.chain([("before_read_back", true), ("after_read_back", true)]) {
             let host = world.host().await;
             let back = compensate(&host, &run).await.unwrap();

@@ -83,6 +83,11 @@ impl House {
             std::fs::copy(place.join("control.db.key"), place.join("mendwright.key")).unwrap();
             std::fs::rename(place.join("control.db.cache"), place.join("mendwright.cache")).unwrap();
         }
+        Self::beside(world, control)
+    }
+
+    /// The same, of a world that a host ran in before.
+    pub(super) const fn beside(world: World, control: Control) -> Self {
         Self { world, control, more: "", ways: BTreeMap::new() }
     }
 
@@ -152,13 +157,24 @@ impl House {
         assert!(said.status.success(), "{said:?}");
     }
 
-    /// Starts a host and waits until it answers.
-    pub(super) async fn serve(&self, name: &str) -> Serving {
+    /// Starts a host.
+    pub(super) fn start(&self, name: &str, variables: &[(&str, String)]) -> Serving {
         let log = self.world.directory().join(format!("{name}.log"));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = self.command(name, &["serve"]).stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        let socket = self.world.directory().join(format!("{name}.sock"));
-        let mut serving = Serving { child, socket, log };
+        let mut command = self.command(name, &["serve"]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        Serving { child, socket: self.world.directory().join(format!("{name}.sock")), log }
+    }
+
+    /// Starts a host and waits until it answers.
+    pub(super) async fn serve(&self, name: &str) -> Serving {
+        self.serve_where(name, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub(super) async fn serve_where(&self, name: &str, variables: &[(&str, String)]) -> Serving {
+        let mut serving = self.start(name, variables);
         until("the host answers", async || {
             let ended = serving.child.try_wait().unwrap();
             assert_eq!(ended, None, "{}", serving.log());
@@ -180,6 +196,12 @@ impl House {
             Control::Postgres(database) => Store::open_postgres(&database.url, "test", 0).await.unwrap(),
         }
     }
+}
+
+/// The end of a log.
+pub(super) fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
 /// Who the kernel says that we are.
@@ -249,7 +271,13 @@ impl Serving {
     }
 
     pub(super) fn send(&self, method: &str, path: &str, headers: &str, body: &Value) -> Answer {
-        ask(&self.socket, method, path, &format!("{JSON}{headers}"), body.to_string().as_bytes()).unwrap()
+        self.try_send(method, path, headers, body).unwrap()
+    }
+
+    /// The same, of a host that may be dead.
+    pub(super) fn try_send(&self, method: &str, path: &str, headers: &str, body: &Value) -> std::io::Result<Answer> {
+        let body = if method == "GET" { String::new() } else { body.to_string() };
+        ask(&self.socket, method, path, &format!("{JSON}{headers}"), body.as_bytes())
     }
 
     /// Asks for a run of the shop's repair; gives its number.

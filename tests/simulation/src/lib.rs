@@ -42,6 +42,8 @@ pub enum Mutation {
     IgnoresTheGate,
     /// A run that was committed is believed to be so for ever.
     TrustsItself,
+    /// An undo does not ask whether the target still holds what it undoes.
+    ForgivesLosses,
     /// A lost answer to COMMIT means that nothing was committed.
     TakesSilenceForNo,
     /// A host that is late reads the run again, and goes on with the attempt of the one who took it over.

@@ -64,7 +64,8 @@ pub struct Monitor {
     committed: BTreeMap<FlushId, u32>,
     backups: Vec<(FlushId, Kept)>,
     read_back: BTreeSet<u64>,
-    lost: BTreeMap<u64, bool>,
+    /// Runs of which the target lost something, and the state that would deny it.
+    lost: BTreeMap<u64, Option<State>>,
     /// When the application wrote each row last, counted in commits and writes.
     wrote: BTreeMap<i64, u64>,
     since: BTreeMap<FlushId, u64>,
@@ -210,29 +211,38 @@ impl Monitor {
     }
 
     /// The target lost a commit.
-    pub fn lost(&mut self, id: FlushId, state: Option<State>) {
+    pub fn lost(&mut self, id: FlushId, row: Option<&Row>, is_worked_on: bool) {
         self.committed.remove(&id);
         self.taken_over.remove(&id.run);
-        let unread = id.generation == 0 && state == Some(State::Verifying) && !self.read_back.contains(&id.run);
-        let noticed = self.lost.entry(id.run).or_default();
-        *noticed |= unread;
+        let is_first = !self.lost.contains_key(&id.run);
+        let unread = |row: &Row| id.generation == 0 && !self.read_back.contains(&row.run);
+        // Whoever is at it may give up just now, as if the loss had come right afterwards.
+        let undone = |row: &Row| is_first && !is_worked_on && id.generation == row.generation && row.was_applied;
+        let must_be_noticed = |row: &&Row| {
+            (row.state == State::Verifying && unread(row)) || (row.state == State::RollingBack && undone(row))
+        };
+        // What remains of a plan may be restored, and then is; what remains of an undo is no undo.
+        let denies = if id.generation.is_multiple_of(2) { State::Succeeded } else { State::RolledBack };
+        let denied_by = row.filter(must_be_noticed).map(|_| denies);
+        let known = self.lost.entry(id.run).or_default();
+        *known = known.or(denied_by);
     }
 
     /// Everything is over.
     pub fn over(&mut self, control: &Control, target: &Target) {
         for row in control.rows() {
             let at = format!("#{} is {}", row.run, row.state);
-            if row.state.waits_for().is_some() && !matches!(row.state, State::Stuck | State::Diverged) {
+            if row.state.waits_for().is_some() && !row.state.is_a_persons() {
                 self.violated(Property::EveryRunEnds, at.clone());
             }
             let lost = self.lost.get(&row.run).copied();
-            if lost == Some(true) && matches!(row.state, State::Succeeded) {
+            if lost.flatten() == Some(row.state) {
                 self.violated(Property::DivergenceIsNoticed, format!("{at}, and the target lost it"));
             }
             if row.state == State::Succeeded && self.found_wrong.contains(&row.run) {
                 self.violated(Property::SucceededMeansVerified, at.clone());
             }
-            if lost.is_none() && !matches!(row.state, State::Stuck | State::Diverged) {
+            if lost.is_none() && !row.state.is_a_persons() {
                 self.follows(row, target, &at);
             }
         }

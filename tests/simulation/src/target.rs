@@ -30,6 +30,17 @@ pub struct FlushId {
     pub batch: u32,
 }
 
+impl FlushId {
+    /// What was committed before it: the batch before, or the flush that it undoes.
+    const fn stands_on(self) -> Option<Self> {
+        match self {
+            Self { batch: 1.., .. } => Some(Self { batch: self.batch - 1, ..self }),
+            Self { generation: 1.., .. } => Some(Self { batch: 0, generation: self.generation - 1, ..self }),
+            Self { .. } => None,
+        }
+    }
+}
+
 /// A transaction.
 #[derive(Clone, Debug)]
 pub struct Tx {
@@ -94,6 +105,8 @@ pub struct Target {
     pub ignores_the_fence: bool,
     /// Broken on purpose: keys and guards are not looked at.
     pub applies_again: bool,
+    /// Broken on purpose: what a flush stands on is not looked for.
+    pub forgives_losses: bool,
 }
 
 impl Target {
@@ -116,6 +129,9 @@ impl Target {
             |(id, commit): (&FlushId, &Commit)| id.batch == tx.id.batch && (commit.digest == tx.digest || *id == tx.id);
         if !self.applies_again && self.kept.commits.iter().any(uses) {
             return Err(FlushEnd::Refused(Code::PlanUsed));
+        }
+        if !self.forgives_losses && tx.id.stands_on().is_some_and(|before| !self.kept.commits.contains_key(&before)) {
+            return Err(FlushEnd::Diverged);
         }
         self.next += 1;
         self.open.insert(self.next, tx);
@@ -234,7 +250,7 @@ impl Target {
     pub fn journal_of(&self, run: u64, generation: u64) -> Result<Vec<Write>, FlushEnd> {
         let (batches, _) = self.prefix(run, generation);
         if batches == 0 {
-            return Err(FlushEnd::Refused(Code::JournalExpired));
+            return Err(FlushEnd::Diverged);
         }
         let ids = (0..batches).map(|batch| FlushId { run, generation, batch });
         let commits = ids.filter_map(|id| self.kept.commits.get(&id));

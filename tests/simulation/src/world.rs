@@ -75,6 +75,7 @@ impl World {
         let mut target = Target::default();
         target.kept.rows = (1..=ROWS).map(|key| (key, 2 * key + 1)).collect();
         target.ignores_the_fence = mutation == Some(Mutation::IgnoresTheFence);
+        target.forgives_losses = mutation == Some(Mutation::ForgivesLosses);
         target.applies_again = mutation == Some(Mutation::AppliesAgain);
         let mut control = Control::default();
         control.leases_are_for_ever = mutation == Some(Mutation::LeasesAreForEver);
@@ -141,7 +142,8 @@ impl World {
         self.target.end(|_| true);
         let Some((id, kept)) = self.monitor.backup() else { return };
         self.target.kept = kept;
-        self.monitor.lost(id, self.control.run(id.run).ok().map(|row| row.state));
+        let is_worked_on = self.hosts.iter().any(|host| host.lease.is_some_and(|lease| lease.run == id.run));
+        self.monitor.lost(id, self.control.run(id.run).ok(), is_worked_on);
         self.say(|| format!("the target is set back to before {id:?}"));
     }
 

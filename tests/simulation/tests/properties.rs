@@ -75,6 +75,7 @@ caught! {
     an_undo_that_overwrites_others_is_caught: OverwritesOthers breaks RollbackRestores;
     a_host_that_ignores_the_gate_is_caught: IgnoresTheGate breaks NoCommitSentAfterSwitch;
     a_host_that_trusts_itself_is_caught: TrustsItself breaks DivergenceIsNoticed;
+    a_host_that_forgives_losses_is_caught: ForgivesLosses breaks DivergenceIsNoticed;
     a_host_that_takes_silence_for_a_no_is_caught: TakesSilenceForNo breaks ControlFollowsTarget;
     a_host_that_takes_the_next_number_is_caught: TakesTheNextNumber breaks NoWriteAfterFence;
     a_host_that_forgets_what_was_wrong_is_caught: ForgetsWhatWasWrong breaks SucceededMeansVerified;

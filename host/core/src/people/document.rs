@@ -59,15 +59,24 @@ pub enum RegistryError {
         version: u64,
     },
     /// Not enough administrators signed it.
-    #[error("version {version} of the registry is signed by {signed} administrators and needs {needed}")]
+    #[error("version {version} of the registry is signed by {}, and needs {needed} administrators", names(signed))]
     Threshold {
         /// Its number.
         version: u64,
         /// Distinct persons.
-        signed: usize,
-        /// The threshold of the version before.
+        signed: Vec<PersonName>,
+        /// What the version before asks for.
         needed: usize,
     },
+}
+
+/// `ana alone`: a change that only serves whoever signed it is refused by name.
+fn names(signed: &[PersonName]) -> String {
+    match signed {
+        [] => "nobody who may".to_owned(),
+        [one] => format!("{one} alone"),
+        more => more.iter().map(PersonName::as_str).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 impl RegistryError {
@@ -144,13 +153,25 @@ pub struct Document {
     /// Microseconds since 1970 before which the version before stays in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before_us: Option<i64>,
-    /// How many administrators must sign the next version.
+    /// How many administrators must sign the next version, at least: see [`Document::signatures_needed`].
     pub change_threshold: u32,
     /// Everybody, sorted by name.
     pub persons: Vec<Person>,
 }
 
 impl Document {
+    /// How many administrators must sign the next version. A change of who may do what is of level 3: where
+    /// there is a second administrator, nobody makes it alone, whatever the threshold says.
+    #[must_use]
+    pub fn signatures_needed(&self) -> usize {
+        usize::try_from(self.change_threshold).unwrap_or(usize::MAX).max(self.signing_admins().count().min(2))
+    }
+
+    /// Administrators with a key that signs.
+    fn signing_admins(&self) -> impl Iterator<Item = &Person> {
+        self.persons.iter().filter(|person| person.is_admin() && person.signing_keys().next().is_some())
+    }
+
     /// The bytes that are signed: RFC 8785.
     ///
     /// # Panics
@@ -209,7 +230,7 @@ impl Document {
             }
         }
         // More than the administrators there are: nobody could ever change the registry again.
-        let admins = self.persons.iter().filter(|p| p.is_admin() && p.signing_keys().next().is_some()).count();
+        let admins = self.signing_admins().count();
         let threshold = usize::try_from(self.change_threshold).unwrap_or(usize::MAX);
         rule(threshold >= 1, "`change_threshold` is at least 1")?;
         rule(threshold <= admins, "`change_threshold` is larger than the number of administrators who can sign")

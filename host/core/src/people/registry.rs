@@ -1,9 +1,11 @@
 //! Versions that were verified, from the trust root on.
 
+use std::collections::BTreeSet;
+
 use super::document::{Document, Key, Person, RegistryError};
 use super::name::PersonName;
 use crate::dsse::Envelope;
-use crate::key::KeyId;
+use crate::key::{KeyId, PublicKey};
 use crate::plan::Digest;
 
 /// What a signed registry says it is.
@@ -29,7 +31,10 @@ impl Registry {
         if first.document.version != 1 {
             return Err(RegistryError::Version { found: first.document.version, wanted: 1 });
         }
-        signed_by(envelope, &first.document, 1)?;
+        // The digest is what is trusted. The signatures only show that the keys are there.
+        let needed = usize::try_from(first.document.change_threshold).unwrap_or(usize::MAX);
+        let signed_by = signers(envelope, &first.document)?;
+        Standing { signed_by, needed }.enough(1)?;
         Ok(first)
     }
 
@@ -38,6 +43,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub fn succeed(&self, envelope: &Envelope) -> Result<Self, RegistryError> {
+        let (next, standing) = self.proposed(envelope)?;
+        standing.enough(next.document.version)?;
+        Ok(next)
+    }
+
+    /// What somebody wants to be the version after this one, and who signed it so far: whether or not they are
+    /// enough, everything else holds.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn proposed(&self, envelope: &Envelope) -> Result<(Self, Standing), RegistryError> {
         let next = Self::read(envelope)?;
         let (version, wanted) = (next.document.version, self.document.version.saturating_add(1));
         if version != wanted {
@@ -46,10 +62,15 @@ impl Registry {
         if next.document.previous != Some(self.digest) {
             return Err(RegistryError::Previous { version });
         }
-        // Signed by those whom *this* version entitles; the new one gives nobody power over itself.
-        signed_by(envelope, &self.document, version)?;
         next.document.check_after(&self.document)?;
-        Ok(next)
+        // Signed by those whom *this* version entitles; the new one gives nobody power over itself.
+        let signed_by = signers(envelope, &self.document)?;
+        Ok((next, Standing { signed_by, needed: self.document.signatures_needed() }))
+    }
+
+    /// The keys that sign the version after this one.
+    pub fn signing_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.document.persons.iter().filter(|person| person.is_admin()).flat_map(Person::signing_keys)
     }
 
     /// What it says.
@@ -82,17 +103,37 @@ impl Registry {
     }
 }
 
-/// Whether as many administrators of `entitled` signed the envelope as it asks for: persons, not keys.
-fn signed_by(envelope: &Envelope, entitled: &Document, version: u64) -> Result<(), RegistryError> {
-    let admins: Vec<&Person> = entitled.persons.iter().filter(|person| person.is_admin()).collect();
-    let keys = admins.iter().flat_map(|person| person.signing_keys());
-    let signers = envelope.verify(PAYLOAD_TYPE, keys)?;
-    let signed = admins.iter().filter(|person| person.signing_keys().any(|key| signers.contains(&key.id()))).count();
-    let needed = usize::try_from(entitled.change_threshold).unwrap_or(usize::MAX);
-    if signed < needed {
-        return Err(RegistryError::Threshold { version, signed, needed });
+/// Who signed what is to be a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Distinct administrators of the version before.
+    pub signed_by: BTreeSet<PersonName>,
+    /// How many it takes.
+    pub needed: usize,
+}
+
+impl Standing {
+    /// Whether they are enough.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.signed_by.len() >= self.needed
     }
-    Ok(())
+
+    fn enough(self, version: u64) -> Result<(), RegistryError> {
+        if self.is_enough() {
+            return Ok(());
+        }
+        let Self { signed_by, needed } = self;
+        Err(RegistryError::Threshold { version, signed: signed_by.into_iter().collect(), needed })
+    }
+}
+
+/// The administrators of `entitled` who signed the envelope: persons, not keys.
+fn signers(envelope: &Envelope, entitled: &Document) -> Result<BTreeSet<PersonName>, RegistryError> {
+    let admins: Vec<&Person> = entitled.persons.iter().filter(|person| person.is_admin()).collect();
+    let signed = envelope.verify(PAYLOAD_TYPE, admins.iter().flat_map(|person| person.signing_keys()))?;
+    let signers = admins.into_iter().filter(|person| person.signing_keys().any(|key| signed.contains(&key.id())));
+    Ok(signers.map(|person| person.name.clone()).collect())
 }
 
 /// Every version from the trust root to the last.

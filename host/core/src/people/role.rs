@@ -78,6 +78,18 @@ impl Tenants {
     }
 }
 
+impl fmt::Display for Tenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("every tenant"),
+            Self::Listed(tenants) => {
+                let listed: Vec<String> = tenants.iter().map(|tenant| crate::text::escape(tenant)).collect();
+                f.write_str(&listed.join(", "))
+            }
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum TenantsWire {

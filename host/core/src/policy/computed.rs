@@ -8,7 +8,7 @@ use super::facts::{Facts, Rehearsal};
 use super::instant::{HOUR_US, MINUTE_US};
 use super::settings::Settings;
 use super::window;
-use super::words::{Stage, SwitchMove, Trust, Who, same_person};
+use super::words::{Action, Stage, SwitchMove, Trust, Who, same_person};
 use crate::level::Level;
 
 /// Into how many parts tenants are divided for a canary; one is a hundredth of a percent.
@@ -67,7 +67,7 @@ pub struct Computed {
     pub share: u32,
     /// Whether the actor breaks the glass and may.
     pub break_glass: bool,
-    /// Whether a switch is released rather than thrown.
+    /// Whether a switch is released rather than thrown, or a job trusted further than before.
     pub releases: bool,
 }
 
@@ -109,7 +109,18 @@ impl Facts {
             break_glass: self.actor.has_role(&settings.break_glass_role)
                 && self.break_glass.as_ref().is_some_and(|reason| !reason.trim().is_empty()),
             // A move that nobody named is taken for the one that lets more happen.
-            releases: self.switch != Some(SwitchMove::Throw),
+            releases: match self.action {
+                Action::Trust => self.trust_wanted.is_none_or(|wanted| wanted > trust),
+                Action::Preview
+                | Action::Apply
+                | Action::Approve
+                | Action::Reject
+                | Action::Rollback
+                | Action::Cancel
+                | Action::Publish
+                | Action::Switch
+                | Action::Read => self.switch != Some(SwitchMove::Throw),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::words::{Action, Actor, Category, Scope, Severity, Stage, Subject, SwitchMove, Who};
+use super::words::{Action, Actor, Category, Scope, Severity, Stage, Subject, SwitchMove, Trust, Who};
 use crate::class::Class;
 use crate::level::Level;
 
@@ -77,6 +77,9 @@ pub struct Facts {
     /// For the action `switch`: which way.
     #[serde(default)]
     pub switch: Option<SwitchMove>,
+    /// For the action `trust`: how far the job is to be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_wanted: Option<Trust>,
     /// The reason with which the actor breaks the glass. It needs the role as well.
     #[serde(default)]
     pub break_glass: Option<String>,

@@ -47,6 +47,8 @@ pub struct Settings {
     /// How far a job is trusted with a tenant. The rule that names more wins; the job counts for more
     /// than the tenant.
     pub trust: Vec<TrustRule>,
+    /// After how many successes in a row, without an undo or a refusal, it is suggested to trust a job further.
+    pub promote_after: u32,
 }
 
 /// How far one job is trusted with one tenant.
@@ -80,6 +82,7 @@ impl Default for Settings {
             windows: Vec::new(),
             trust_default: Trust::Suggest,
             trust: Vec::new(),
+            promote_after: 10,
         }
     }
 }

@@ -68,6 +68,8 @@ words! {
         Publish = "publish",
         /// Throw or release a switch.
         Switch = "switch",
+        /// Say how far a job is trusted with a tenant.
+        Trust = "trust",
         /// Look.
         Read = "read",
     }
@@ -79,7 +81,7 @@ impl Action {
     pub const fn is_about_a_run(self) -> bool {
         match self {
             Self::Preview | Self::Apply | Self::Approve | Self::Reject | Self::Rollback | Self::Cancel => true,
-            Self::Publish | Self::Switch | Self::Read => false,
+            Self::Publish | Self::Switch | Self::Trust | Self::Read => false,
         }
     }
 }

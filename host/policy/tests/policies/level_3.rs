@@ -104,14 +104,14 @@ fn facts() -> impl Strategy<Value = Facts> {
     let around = (
         prop::bool::weighted(0.1),
         prop::collection::btree_set(prop::sample::select(Scope::ALL), 0..2),
-        prop::option::of(prop::sample::select(SwitchMove::ALL)),
+        (prop::option::of(prop::sample::select(SwitchMove::ALL)), prop::option::of(prop::sample::select(Trust::ALL))),
         prop::option::of(Just("INC-7".to_owned())),
         prop::collection::vec(0_i64..1_000, 0..3),
         prop::option::of(0_u16..1_001),
     );
     (question, run, around).prop_map(|((stage, action, actor, subject, requester), run, around)| {
         let ((manifest, class, operation), plan, approvals) = run;
-        let (kill_switch, safe_mode, switch, break_glass, applied_at, confidence) = around;
+        let (kill_switch, safe_mode, (switch, trust_wanted), break_glass, applied_at, confidence) = around;
         Facts {
             stage,
             action,
@@ -136,6 +136,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             safe_mode,
             auto_heal_off: false,
             switch,
+            trust_wanted,
             break_glass,
         }
     })
@@ -218,9 +219,24 @@ fn nothing_is_applied_without_a_plan_that_is_young_rehearsed_and_of_todays_level
     });
 }
 
+/// Whoever lets a job apply by itself gets level 1 and 2 through without a word: two people say so, or nobody.
+#[test]
+fn no_machine_trusts_a_job_further_and_nobody_alone_lets_it_apply_by_itself() {
+    always(|_, facts, settings, decision| {
+        let before = settings.trust_default;
+        let wanted = facts.trust_wanted.unwrap_or(Trust::Auto);
+        if facts.action != Action::Trust || !decision.allows() || wanted <= before {
+            return Ok(());
+        }
+        prop_assert!(facts.actor.is_person());
+        prop_assert!(wanted != Trust::Auto || !others(facts).is_empty());
+        Ok(())
+    });
+}
+
 #[test]
 fn the_switches_bite() {
-    always(|_, facts, _, decision| {
+    always(|_, facts, settings, decision| {
         if !decision.allows() {
             return Ok(());
         }
@@ -239,6 +255,12 @@ fn the_switches_bite() {
             }
             Action::Switch => {
                 prop_assert!(facts.actor.is_person() || facts.switch == Some(SwitchMove::Throw));
+            }
+            // Under the kill switch nothing is trusted further.
+            Action::Trust => {
+                prop_assert!(
+                    !facts.kill_switch || facts.trust_wanted.is_some_and(|wanted| wanted <= settings.trust_default)
+                );
             }
             Action::Reject | Action::Cancel | Action::Read => {}
         }

@@ -69,7 +69,18 @@ pub struct RepairBody {
     pub params: Map<String, Value>,
 }
 
-/// `POST …/apply`, `POST …/undo`: at least 16 hex digits of the digest, from the person who read it.
+/// `POST …/apply`: at least 16 hex digits of the plan's digest, from the person who read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyBody {
+    /// The digits.
+    pub confirm: String,
+    /// Why they break the glass, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
+}
+
+/// `POST …/undo`: at least 16 hex digits of the digest, from the person who read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmBody {

@@ -7,13 +7,14 @@
 //! In reading order: [`problem`]: what went wrong; [`run`]: a run; [`look`]: its plan's changes, what
 //! happened to it, what the job said; [`act`]: what is asked for, and what came of it; [`switch`]: how
 //! switches stand; [`status`]: what the host does; [`tenant`]: whose data there is;
-//! [`lock`]: who holds what; [`rollout`]: one job for many tenants;
+//! [`lock`]: who holds what; [`vote`]: the word of people; [`people`]: who they are; [`trust`]: how far jobs are trusted; [`rollout`]: one job for many tenants;
 //! [`schedule`]: what is planned by the clock; [`audit`]: what was written down.
 
 pub mod act;
 pub mod audit;
 pub mod lock;
 pub mod look;
+pub mod people;
 pub mod problem;
 pub mod rollout;
 pub mod run;
@@ -21,6 +22,7 @@ pub mod schedule;
 pub mod status;
 pub mod switch;
 pub mod tenant;
+pub mod trust;
 pub mod vote;
 
 use mendwright_core::code::Code;

@@ -84,6 +84,9 @@ pub struct AskedBody {
     pub by: String,
     /// What they confirmed.
     pub confirm: Option<String>,
+    /// Why they break the glass for it, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
     /// Not before this time.
     pub due_at: String,
     /// How often it was tried.
@@ -132,6 +135,7 @@ impl From<&RunRecord> for RunBody {
                 task: asked.task.word().to_owned(),
                 by: asked.by,
                 confirm: asked.confirm,
+                break_glass: asked.glass,
                 due_at: rfc3339(asked.due_at_us),
                 tries: asked.tries,
             }),
@@ -159,6 +163,7 @@ impl RunBody {
                 task: word("a task", &asked.task)?,
                 by: asked.by,
                 confirm: asked.confirm,
+                glass: asked.break_glass,
                 due_at_us: time(&asked.due_at)?,
                 tries: asked.tries,
             })
@@ -267,7 +272,7 @@ mod tests {
             expires_at_us: Some(4),
             applied_at_us: Some(5),
             undo_until_us: Some(6),
-            asked: Some(Asked { task: Task::Undo, by: text("a"), confirm: None, due_at_us: 7, tries: 2 }),
+            asked: Some(Asked { task: Task::Undo, by: text("a"), confirm: None, glass: None, due_at_us: 7, tries: 2 }),
             leased: Some(Leased { owner: text("1-ab"), until_us: 8 }),
         }
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mendwright_catalog::manifest::Manifest;
+use mendwright_core::key::PublicKey;
 use mendwright_core::level::Level;
 use mendwright_core::merkle::Tree;
 use mendwright_core::note::VerifierKey;
@@ -18,6 +19,8 @@ pub struct Roots {
     pub log: VerifierKey,
     /// The digest of the first registry of people.
     pub people: Option<Digest>,
+    /// Keys under which hosts countersigned sessions. The host's word, and so never an approval at level 3.
+    pub sessions: Vec<PublicKey>,
 }
 
 /// What came of one thing that was looked at.
@@ -188,8 +191,7 @@ fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) ->
     if !same {
         return Err("what people decided about is not this plan".to_owned());
     }
-    // The hosts' own keys sign sessions of the console: none is trusted here.
-    let recount = bundle.proof.recount(&root, &[]).map_err(|error| error.to_string())?;
+    let recount = bundle.proof.recount(&root, &roots.sessions).map_err(|error| error.to_string())?;
     let Some(recount) = recount else { return Ok(None) };
     let people: Vec<String> = recount.tally.approved_by.iter().map(ToString::to_string).collect();
     let was_applied = entries.iter().any(|entry| entry.kind == "target.flushed");
@@ -198,9 +200,22 @@ fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) ->
     }
     match recount.tally.enough {
         true => Ok(Some(format!("{} of {needed}: {}", people.len(), people.join(", ")))),
-        false if was_applied => Err(format!("{} of {needed}: too few for what was applied", people.len())),
+        false if was_applied => match broken_glass(entries) {
+            Some(told) if outcome.level < Level::Assisted || !people.is_empty() => {
+                Ok(Some(format!("{} of {needed}: {told}", people.len())))
+            }
+            Some(_) | None => Err(format!("{} of {needed}: too few for what was applied", people.len())),
+        },
         false => Ok(Some(format!("{} of {needed}: it may not be applied yet", people.len()))),
     }
+}
+
+/// Who broke the glass for the run and why, as the log has it. At level 3 one other person's word is needed all the
+/// same.
+fn broken_glass(entries: &[Entry]) -> Option<String> {
+    let broken = entries.iter().rfind(|entry| entry.kind == "glass.broken")?;
+    let reason = broken.body.get("reason").map(|reason| mendwright_core::text::escape(reason)).unwrap_or_default();
+    Some(format!("{} broke the glass: {reason}", mendwright_core::text::escape(&broken.actor)))
 }
 
 /// Whether the log says that the apply was allowed at that time.

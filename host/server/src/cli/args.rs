@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::{
     audit, backup, bundle, completions, config, database, doctor, explain, job, key, lock, patch, person, policy,
-    resource, restore, rollout, run, schedule, serve, status, stop, switch, tenant,
+    resource, restore, rollout, run, schedule, serve, status, stop, switch, tenant, trust,
 };
 
 /// Repairs production data with code that you can trust before it runs.
@@ -115,6 +115,9 @@ pub enum Command {
     /// What may happen, what is missing, and which policies say so.
     #[command(subcommand)]
     Policy(policy::Verb),
+    /// How far jobs are trusted to apply by themselves.
+    #[command(subcommand)]
+    Trust(trust::Verb),
     /// Who is who: people, their keys, their roles.
     #[command(subcommand)]
     Person(person::Verb),

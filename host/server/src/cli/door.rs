@@ -1,6 +1,9 @@
 //! Where a command goes: to the running host, or, where none runs, into the configured store itself. What
 //! comes back is the same, in the engine's own types; so is what is printed.
 
+mod people;
+mod trust;
+
 use std::time::Duration;
 
 use mendwright_core::code::Code;
@@ -269,11 +272,17 @@ impl Door {
         }
     }
 
-    /// Applies a plan.
-    pub(super) async fn apply(&self, run: RunNumber, confirm: &str, by: &str) -> Result<Applied, Problem> {
-        match self {
-            Self::Local(host) => host.apply(run, confirm, by).await,
-            Self::Remote(client, _) => client.apply(run, confirm).await,
+    /// Applies a plan. `glass` is why the glass is broken for it.
+    pub(super) async fn apply(
+        &self,
+        run: RunNumber,
+        confirm: &str,
+        (by, glass): (&str, Option<&str>),
+    ) -> Result<Applied, Problem> {
+        match (self, glass) {
+            (Self::Local(host), None) => host.apply(run, confirm, by).await,
+            (Self::Local(host), Some(reason)) => host.apply_breaking(run, confirm, by, reason).await,
+            (Self::Remote(client, _), glass) => client.apply(run, confirm, glass).await,
         }
     }
 

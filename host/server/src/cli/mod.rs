@@ -41,6 +41,7 @@ mod status;
 mod stop;
 mod switch;
 mod tenant;
+mod trust;
 
 use std::ffi::OsString;
 
@@ -95,6 +96,7 @@ fn dispatch(context: &Context, command: Command) -> Done {
         Command::Rollout(verb) => rollout::dispatch(context, verb),
         Command::Schedule(verb) => schedule::dispatch(context, verb),
         Command::Policy(verb) => policy::dispatch(context, verb),
+        Command::Trust(verb) => trust::dispatch(context, verb),
         Command::Person(verb) => person::dispatch(context, verb),
         Command::Key(verb) => key::dispatch(context, verb),
         Command::Plan(args) => run::dispatch(context, run::Verb::Plan(args)),

@@ -55,8 +55,8 @@ pub(super) fn short(digest: &Digest) -> String {
     digest.hex().chars().take(CONFIRM_DIGITS_MIN).collect()
 }
 
-/// The question before an apply.
-pub(super) fn apply_question(digest: &Digest, changes: &str) -> String {
+/// The question before something is done: `apply 6 changes`.
+pub(super) fn question(digest: &Digest, what: &str) -> String {
     let digits: String = digest.hex().chars().take(TYPED_DIGITS).collect();
-    format!("Type the first {TYPED_DIGITS} digits of the digest ({digits}…) to apply {changes}: ")
+    format!("Type the first {TYPED_DIGITS} digits of the digest ({digits}…) to {what}: ")
 }

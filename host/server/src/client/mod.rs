@@ -4,7 +4,9 @@
 //! back is what the engine said there.
 
 mod http;
+mod people;
 mod rollouts;
+mod trust;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use mendwright_core::run::State;
 use mendwright_core::switch::Switch;
 use mendwright_store::{ChangeFilter, LogLine, RunEvent, RunFilter, RunNumber, RunRecord, StoredChange, Switches};
 
-use crate::api::act::{AppliedBody, CancelBody, ConfirmBody, PlanBody, UndoBody, UndoneBody};
+use crate::api::act::{AppliedBody, ApplyBody, CancelBody, ConfirmBody, PlanBody, UndoBody, UndoneBody};
 use crate::api::lock::LocksBody;
 use crate::api::look::{ChangesBody, EventBody, EventsBody, LineBody, LogBody};
 use crate::api::run::{ListedBody, RunBody, RunsBody};
@@ -143,8 +145,13 @@ impl Client {
     }
 
     /// Has a plan applied, and waits for it.
-    pub(crate) async fn apply(&self, run: RunNumber, confirm: &str) -> Result<Applied, Problem> {
-        let body = ConfirmBody { confirm: confirm.to_owned() };
+    pub(crate) async fn apply(
+        &self,
+        run: RunNumber,
+        confirm: &str,
+        break_glass: Option<&str>,
+    ) -> Result<Applied, Problem> {
+        let body = ApplyBody { confirm: confirm.to_owned(), break_glass: break_glass.map(ToOwned::to_owned) };
         let number = number(run);
         let path = ["runs", &number, "apply"];
         let request = Request::new(Method::POST, &path).query("wait", Some(WAIT)).body(&body);

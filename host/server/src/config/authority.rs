@@ -66,6 +66,10 @@ pub(super) struct Policy {
     /// How far a job is trusted with a tenant; "*" stands for every one.
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<Vec<TrustRule>>,
+    /// After how many successes in a row it is suggested to trust a job further: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    promote_after: Option<u32>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]

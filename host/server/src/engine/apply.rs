@@ -71,14 +71,31 @@ impl Host {
     /// is not the plan's, a plan that is too old or was edited. What stops it later is in [`Applied`].
     pub async fn apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<Applied, Problem> {
         let lease = self.claim(number).await?;
-        self.holding(lease, self.apply_held(lease, digest_prefix, by, Patience::Once)).await
+        self.holding(lease, self.apply_held(lease, digest_prefix, (by, None), Patience::Once)).await
+    }
+
+    /// The same by a person who breaks the glass, with their reason: in the role that may, and never past what no
+    /// configuration removes.
+    ///
+    /// # Errors
+    /// As [`Host::apply`], and a reason that is none.
+    pub async fn apply_breaking(
+        &self,
+        number: RunNumber,
+        digest_prefix: &str,
+        by: &str,
+        reason: &str,
+    ) -> Result<Applied, Problem> {
+        let reason = super::policy::checked_reason(reason)?;
+        let lease = self.claim(number).await?;
+        self.holding(lease, self.apply_held(lease, digest_prefix, (by, Some(&reason)), Patience::Once)).await
     }
 
     pub(super) async fn apply_held(
         &self,
         lease: Lease,
         digest_prefix: &str,
-        by: &str,
+        (by, glass): (&str, Option<&str>),
         patience: Patience,
     ) -> Result<Applied, Problem> {
         let start = time::now_us();
@@ -86,7 +103,7 @@ impl Host {
         let plan = self.may_apply(&run, digest_prefix).await?;
         let origin = self.hold_origin(&run).await?;
         let applying = async {
-            self.begin_apply(&run, &plan, by).await?;
+            self.begin_apply(&run, &plan, (by, glass)).await?;
             let run = self.held(lease).await?;
             let mut left = Vec::new();
             let outcome = Box::pin(self.apply_run(&run, &plan, &mut left)).await;

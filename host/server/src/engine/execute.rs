@@ -9,6 +9,7 @@ use mendwright_core::commitment::Salt;
 use mendwright_core::plan::Masking;
 use mendwright_core::plan::header::Compensates;
 use mendwright_core::port::{Check, Finding};
+use mendwright_crash::{Point, reached};
 use mendwright_gateway::{Computed, Session};
 use mendwright_sandbox::{Answer, Call, Compensation, Export, Identity};
 use mendwright_store::{LogLine, RunRecord};
@@ -124,6 +125,7 @@ impl Host {
                 finished
             }
         };
+        reached(Point::Computed);
         let log = finished.log.into_iter().map(|line| LogLine { level: line.level, text: line.message });
         let log: Vec<LogLine> = log.collect();
         let (summary, compensation) = match finished.result {

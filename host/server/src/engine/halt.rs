@@ -3,6 +3,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::run::{Event, State};
 use mendwright_core::switch::{Kind, Standing, Switch};
+use mendwright_core::task::Task;
 use mendwright_store::{RunNumber, RunRecord, Step, Store, Switches};
 
 use super::{Host, problem, time};
@@ -57,27 +58,12 @@ pub(crate) async fn cancel(store: &Store, number: RunNumber, reason: &str, by: &
     if run.state.apply(Event::PersonCancelled).is_err() {
         let message = format!("{number} is {} and cannot be called off", run.state);
         let problem = Problem::new(Code::RunState, message);
-        return Err(match run.state {
-            State::Applying | State::Verifying | State::RollingBack => {
-                problem.next("mendwright stop --reason …", "stops every apply, this one too")
+        return Err(match Task::of(run.state) {
+            Some(_) => problem.next("mendwright stop --reason …", "stops every apply, this one too"),
+            None if run.state == State::Succeeded => {
+                problem.next(format!("mendwright undo {}", number.get()), "takes back what it did")
             }
-            State::Succeeded => problem.next(format!("mendwright undo {}", number.get()), "takes back what it did"),
-            State::Planning
-            | State::Planned
-            | State::AwaitingApproval
-            | State::Approved
-            | State::NothingToDo
-            | State::Denied
-            | State::Refused
-            | State::Failed
-            | State::Drifted
-            | State::Violated
-            | State::Expired
-            | State::Rejected
-            | State::Cancelled
-            | State::RolledBack
-            | State::Stuck
-            | State::Diverged => problem.next(format!("mendwright run show {}", number.get()), "how it came to that"),
+            None => problem.next(format!("mendwright run show {}", number.get()), "how it came to that"),
         });
     }
     let note = format!("{by}: {reason}");

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use mendwright_core::code::Code;
+use mendwright_crash::{Point, reached};
 use mendwright_store::lease::RENEW_US;
 use mendwright_store::{Error as StoreError, Lease, RunNumber, RunRecord};
 
@@ -48,9 +49,11 @@ impl Host {
             lost = self.keep(lease) => Err(lost),
         };
         drop(work);
+        reached(Point::BeforeRelease);
         if let Err(error) = self.store.release(lease).await {
             tracing::warn!(run = lease.run.get(), %error, "a run was not let go; its lease runs out");
         }
+        reached(Point::Released);
         outcome
     }
 
@@ -59,8 +62,9 @@ impl Host {
         let every = Duration::from_micros(RENEW_US.unsigned_abs());
         loop {
             tokio::time::sleep(every).await;
+            reached(Point::BeforeRenewal);
             match self.store.renew(lease).await {
-                Ok(()) => {}
+                Ok(()) => reached(Point::Renewed),
                 Err(error @ StoreError::Fenced { .. }) => {
                     let next = format!("mendwright run show {}", lease.run.get());
                     return Problem::new(Code::FenceLost, error.to_string()).next(next, "where the run stands");

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_run_is_told_once_and_the_target_knows_better_than_the_store() {
         let leased = Some(Leased { owner: "1-ab".to_owned(), until_us: 9 });
-        let asked = |task| Some(Asked { task, by: String::new(), confirm: None, due_at_us: 3, tries: 0 });
+        let asked = |task| Some(Asked { task, by: String::new(), confirm: None, glass: None, due_at_us: 3, tries: 0 });
         let in_target = run(1, State::Applying);
         let runs = [
             in_target.clone(),

@@ -59,14 +59,15 @@ use crate::config::env::Env;
 use crate::config::url::Location;
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
+use mendwright_core::key::{PublicKey, SecretKey};
 
 pub use apply::Applied;
 pub use at_once::Repaired;
 pub use audit::{Kept, LogKey};
 pub(crate) use job::capabilities;
 pub use plan::PlanRequest;
-pub(crate) use policy::write_key;
-pub use policy::{Answer, Ballot, DEMO, DemoKey, Voted, Why};
+pub use policy::{Answer, DEMO, DemoKey, Voted, Why, sign};
+pub(crate) use policy::{Root, write_key};
 pub use targets::{target, targets};
 pub use time::rfc3339;
 pub use undo::{Undone, VerifiedRun};
@@ -141,7 +142,7 @@ impl Host {
         let log_key = LogKey::of(&key, config.audit.origin.as_deref());
         let gate = Gate::watched();
         let watching = tokio::sync::Mutex::new(());
-        let authority = policy::Authority::open(&config, ending(&beside, ".keys"))?;
+        let authority = policy::Authority::open(&config, ending(&beside, ".keys"), session_key(&key))?;
         let typist = env.typist();
         let mut host = Self {
             config,
@@ -262,6 +263,31 @@ pub(crate) fn state_path(config: &Config, place: &Place) -> PathBuf {
         Place::File(path) => path.clone(),
         Place::Server(_) => config.path.with_file_name("mendwright"),
     }
+}
+
+/// What countersigns the word of people in sessions.
+fn session_key(host: &HostKey) -> SecretKey {
+    SecretKey::from_random(*host.derive(KeyUse::Session).expose())
+}
+
+/// The public half of it, for whoever checks exported runs.
+///
+/// # Errors
+/// The control store or the host's key cannot be opened.
+pub(crate) async fn session_public(config: &Config, env: &Env) -> Result<PublicKey, Problem> {
+    let store = open_store(config, env).await?;
+    Ok(session_key(&host_key(&state_path(config, store.place()))?).public())
+}
+
+/// Where the keys of a demo's people are.
+///
+/// # Errors
+/// A variable of the control store's URL is not set.
+pub(crate) fn keys_path(config: &Config, env: &Env) -> Result<PathBuf, Problem> {
+    Ok(match config.control.url.location(env).map_err(problem::diagnostic)? {
+        Location::Sqlite(path) => ending(&path, ".keys"),
+        Location::Postgres(_) => ending(&config.path.with_file_name("mendwright"), ".keys"),
+    })
 }
 
 /// The socket of the host that runs beside this configuration, if one runs.

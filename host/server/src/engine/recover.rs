@@ -4,6 +4,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::recovery::{Asks, Finding, Held, Left};
 use mendwright_core::run::{Event, State};
+use mendwright_crash::{Point, reached};
 use mendwright_gateway::batched::{Prefix, prefix_of};
 use mendwright_gateway::repair;
 use mendwright_store::{RunRecord, Step};
@@ -36,6 +37,7 @@ impl Host {
     }
 
     pub(super) async fn recover(&self, run: &RunRecord) -> Result<(), Problem> {
+        reached(Point::BeforeRecovery);
         let left = self.left(run).await?;
         let (held, prefix) = match left.asks() {
             Asks::Plan => self.held_of_plan(run).await?,
@@ -43,6 +45,14 @@ impl Host {
             Asks::Nothing => (Held::Nothing, Prefix::default()),
         };
         let Some(finding) = left.decide(held) else { return Ok(()) };
+        reached(Point::RecoveryDecided);
+        self.follow(run, finding, prefix).await?;
+        reached(Point::Recovered);
+        Ok(())
+    }
+
+    /// Writes down, and does, what follows from what the target holds.
+    async fn follow(&self, run: &RunRecord, finding: Finding, prefix: Prefix) -> Result<(), Problem> {
         let note = "a process died here; the target's journal was asked";
         match finding {
             Finding::Committed => {
@@ -98,9 +108,19 @@ impl Host {
 
     async fn held_of_undo(&self, run: &RunRecord) -> Result<Held, Problem> {
         let (_, target) = self.written_target(run).await?;
-        let id = run.id.to_string();
-        let found = repair::committed(self.context(&target, run, &id), generation(run) + 1).await;
-        let found = found.map_err(|error| problem::gateway(&error))?;
-        Ok(if found.is_some() { Held::All } else { Held::Nothing })
+        let (id, generation) = (run.id.to_string(), generation(run));
+        let context = self.context(&target, run, &id);
+        let committed = async |generation| {
+            let found = repair::committed(context, generation).await.map_err(|error| problem::gateway(&error))?;
+            Ok::<_, Problem>(found.is_some())
+        };
+        let is_there = committed(generation + 1).await?;
+        // An undo is one transaction, a plan may be several.
+        let undoes = match generation {
+            0 => self.held_of_plan(run).await?.0,
+            _ if committed(generation).await? => Held::All,
+            _ => Held::Nothing,
+        };
+        Ok(Held::of_undo(is_there, undoes))
     }
 }

@@ -18,6 +18,9 @@ const ACTOR: &str = "machine:schedule";
 /// Firings that are gone on with in one look.
 const FIRINGS_MAX: u32 = 16;
 
+/// Approved plans of one entry that are asked for in one look.
+const APPROVED_MAX: u32 = 1_000;
+
 /// Between two times that the apply of one plan is asked for.
 const ASK_AGAIN_US: i64 = 60_000_000;
 
@@ -85,21 +88,25 @@ impl Host {
         Ok(notes.join("; "))
     }
 
-    /// Asks for the applies of the latest firing's plans. Policy says which of them come to that.
+    /// Asks for the applies of the latest firing's plans, and of every plan that people approved since, whichever
+    /// firing it is of. Policy says which of them come to that.
     async fn ask_fired(&self, schedule: &Schedule) -> Result<bool, Problem> {
-        let mut any = false;
+        let mut fired = self.store.approved_runs(&schedule.name, APPROVED_MAX).await.map_err(problem::store)?;
         for firing in self.store.firings(&schedule.name, 1).await.map_err(problem::store)? {
-            let now_us = time::now_us();
-            for fired in self.store.fired_runs(&firing).await.map_err(problem::store)? {
-                let run = self.store.run(fired.run).await.map_err(problem::store)?;
-                let is_ready = matches!(run.state, State::Planned | State::Approved) && run.asked.is_none();
-                let may_ask = fired.asked_at_us.is_none_or(|at| now_us.saturating_sub(at) >= ASK_AGAIN_US);
-                let (true, true, Some(digest)) = (is_ready, may_ask, run.plan_digest) else { continue };
-                self.store.fired_asked(run.number, now_us).await.map_err(problem::store)?;
-                any = true;
-                if let Err(problem) = self.ask_apply(run.number, &digest.hex(), ACTOR).await {
-                    tracing::info!(run = run.number.get(), %problem, "an apply could not be asked for");
-                }
+            fired.extend(self.store.fired_runs(&firing).await.map_err(problem::store)?);
+        }
+        let (mut any, now_us) = (false, time::now_us());
+        for fired in fired {
+            let run = self.store.run(fired.run).await.map_err(problem::store)?;
+            let is_ready = matches!(run.state, State::Planned | State::Approved) && run.asked.is_none();
+            // What was approved since it was last asked for is not kept waiting.
+            let waits = |at: i64| now_us.saturating_sub(at) < ASK_AGAIN_US && at >= run.updated_at_us;
+            let may_ask = !fired.asked_at_us.is_some_and(waits);
+            let (true, true, Some(digest)) = (is_ready, may_ask, run.plan_digest) else { continue };
+            self.store.fired_asked(run.number, now_us).await.map_err(problem::store)?;
+            any = true;
+            if let Err(problem) = self.ask_apply(run.number, &digest.hex(), (ACTOR, None)).await {
+                tracing::info!(run = run.number.get(), %problem, "an apply could not be asked for");
             }
         }
         Ok(any)

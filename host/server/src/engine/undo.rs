@@ -4,6 +4,7 @@ use mendwright_core::code::Code;
 use mendwright_core::port::{Check, Finding};
 use mendwright_core::run::{Event, State};
 use mendwright_core::work;
+use mendwright_crash::{Point, reached};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
 use mendwright_gateway::repair::{self, Fate, Undo, Verified};
@@ -96,7 +97,9 @@ impl Host {
             Err(error) => return Ok(Some(problem::gateway(&error))),
         };
         if verified.differ.is_empty() {
+            reached(Point::BeforeFinish);
             self.store.step(run.number, keep(step(Event::VerificationPassed))).await.map_err(problem::store)?;
+            reached(Point::Finished);
             return Ok(None);
         }
         let message = format!("after the commit {} did not hold what was written", verified.differ.join(", "));
@@ -138,7 +141,10 @@ impl Host {
         let start = time::now_us();
         let number = lease.run;
         self.held(lease).await?;
-        let (run, preview) = self.undo_preview(number).await?;
+        let (run, preview) = match self.undo_preview(number).await {
+            Ok(found) => found,
+            Err(problem) => return Err(self.noticed(lease, problem).await),
+        };
         if preview.restores() == 0 {
             return Err(Problem::new(
                 Code::RollbackConflict,
@@ -151,7 +157,9 @@ impl Host {
             .attempt(lease.attempt)
             .by(by)
             .note("confirmed");
+        reached(Point::BeforeRollback);
         self.store.step(number, step).await.map_err(problem::store)?;
+        reached(Point::RollbackStarted);
         let run = self.held(lease).await?;
         let (_, target) = self.written_target(&run).await?;
         let restored = self.roll_back(&run, &target, Some(&preview)).await?;
@@ -161,6 +169,24 @@ impl Host {
         });
         let run = self.store.run(number).await.map_err(problem::store)?;
         Ok(Undone { run, restored, left: left.collect(), elapsed_ms: time::since_ms(start) })
+    }
+
+    /// Writes down that the target lost what is to be undone, if that is why it cannot be.
+    async fn noticed(&self, lease: Lease, problem: Problem) -> Problem {
+        if problem.code != Code::TargetDiverged {
+            return problem;
+        }
+        let written = async {
+            let run = self.held(lease).await?;
+            let step = Step::new(run.state, Event::DivergenceFound, time::now_us())
+                .attempt(lease.attempt)
+                .outcome(problem.code, problem.message.clone());
+            self.store.step(run.number, step).await.map(drop).map_err(problem::store)
+        };
+        if let Err(error) = written.await {
+            tracing::error!(run = lease.run.get(), %error, "that the target lost a write could not be written down");
+        }
+        problem
     }
 
     /// Restores a run that is *rolling back*, and writes down how it ended.
@@ -217,7 +243,9 @@ impl Host {
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }
+        reached(Point::BeforeRolledBack);
         self.store.step(run.number, step).await.map_err(problem::store)?;
+        reached(Point::RolledBack);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 use mendwright_core::code::Code;
 use mendwright_core::task::Task;
 use mendwright_core::work::{Next, TRIES_MAX, may_work_later, next, pause_us, recovery_pause_us};
+use mendwright_crash::{Point, reached};
 use mendwright_store::{Begun, Claimed, Idempotency, Lease, RunNumber, RunRecord};
 
 use super::{Applied, Host, PlanRequest, Undone, problem, time};
@@ -67,10 +68,16 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::apply`] before it begins.
-    pub async fn ask_apply(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
+    pub async fn ask_apply(
+        &self,
+        number: RunNumber,
+        digest_prefix: &str,
+        (by, glass): (&str, Option<&str>),
+    ) -> Result<RunRecord, Problem> {
         let run = self.store.run(number).await.map_err(problem::store)?;
         self.may_apply(&run, digest_prefix).await?;
-        self.store.ask(&run, Task::Apply, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        let glass = glass.map(super::policy::checked_reason).transpose()?;
+        self.ask(&run, Task::Apply, (by, glass.as_deref()), digest_prefix).await?;
         self.store.run(number).await.map_err(problem::store)
     }
 
@@ -81,8 +88,21 @@ impl Host {
     pub async fn ask_undo(&self, number: RunNumber, digest_prefix: &str, by: &str) -> Result<RunRecord, Problem> {
         let (run, preview) = self.undo_preview(number).await?;
         super::apply::confirm(&preview.digest, digest_prefix)?;
-        self.store.ask(&run, Task::Undo, by, Some(digest_prefix)).await.map_err(problem::store)?;
+        self.ask(&run, Task::Undo, (by, None), digest_prefix).await?;
         self.store.run(number).await.map_err(problem::store)
+    }
+
+    async fn ask(
+        &self,
+        run: &RunRecord,
+        task: Task,
+        (by, glass): (&str, Option<&str>),
+        digest_prefix: &str,
+    ) -> Result<(), Problem> {
+        reached(Point::BeforeAsk);
+        self.store.ask_breaking(run, task, by, Some(digest_prefix), glass).await.map_err(problem::store)?;
+        reached(Point::Asked);
+        Ok(())
     }
 
     /// Does what is to be done with a run that this process has claimed.
@@ -97,10 +117,11 @@ impl Host {
         let asked = run.asked.as_ref();
         let confirm = asked.and_then(|asked| asked.confirm.clone()).unwrap_or_default();
         let by = asked.map(|asked| asked.by.clone()).unwrap_or_default();
+        let glass = asked.and_then(|asked| asked.glass.clone());
         match next(run.state, asked.map(|asked| asked.task)) {
             Next::Plan => self.plan_claimed(run, lease).await.map(|()| Worked::Planned),
             Next::Recover => self.recover_claimed(run, lease).await.map(|()| Worked::Recovered),
-            Next::Apply => match self.apply_held(lease, &confirm, &by, Patience::Again).await {
+            Next::Apply => match self.apply_held(lease, &confirm, (&by, glass.as_deref()), Patience::Again).await {
                 Ok(applied) => Ok(Worked::Applied(Box::new(applied))),
                 Err(problem) => self.gave_up(lease, problem).await,
             },

@@ -7,16 +7,16 @@
 //! In reading order: [`run`]: everything together, and how it ends; `socket`, `peer`: where it listens and
 //! who speaks; `http`: connections; `v1`: the endpoints, a folder for each part of a path; `answer`: how
 //! they read and answer; `worker`: the loop that claims, works and finishes; `bell`: what wakes it;
-//! `repairs`: those that are made at once; `rollouts`, `schedules`: what drives them; `desk`: what became of a task, for whoever waits.
+//! `repairs`: those that are made at once; `chores`: what it does beside that; `desk`: what became of a task, for
+//! whoever waits.
 
 mod answer;
 mod bell;
+mod chores;
 mod desk;
 mod http;
 mod peer;
 mod repairs;
-mod rollouts;
-mod schedules;
 mod socket;
 mod v1;
 mod worker;
@@ -48,9 +48,6 @@ pub(crate) use self::socket::is_live;
 /// large tenant a minute; what is left then, the next host finishes.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
-/// How often it is looked for plans that became too old. Applying one looks by itself.
-const OVERDUE_EVERY: Duration = Duration::from_secs(30);
-
 /// Tasks of one host for each of its cores: a component computes on one, and the rest waits for databases.
 /// What is more, other hosts take.
 const TASKS_PER_CORE: usize = 4;
@@ -80,9 +77,6 @@ impl Phase {
         }
     }
 }
-
-/// Between two rounds of keeping the audit log. What waits is in the store: only its place in the log is late.
-const AUDIT_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How a host ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,10 +164,7 @@ pub async fn run(
     let mut beside = JoinSet::new();
     beside.spawn(bell::tell_others(shared.clone()));
     beside.spawn(bell::hear_others(shared.clone()));
-    beside.spawn(expire(shared.clone()));
-    beside.spawn(rollouts::drive(shared.clone()));
-    beside.spawn(schedules::keep(shared.clone()));
-    beside.spawn(keep_audit(shared.clone()));
+    chores::begin(&shared, &mut beside);
     let finishing = tokio::spawn(repairs::finish(shared.clone()));
     let worker = tokio::spawn(worker::work(shared.clone()));
     let server = tokio::spawn(http::serve(shared.clone(), listening));
@@ -250,27 +241,5 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-/// Marks plans that became too old, for ever.
-async fn expire(shared: Arc<Shared>) {
-    loop {
-        match shared.host.expire_overdue().await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(n, "plans became too old"),
-            Err(problem) => tracing::warn!(%problem, "plans that are too old were not marked"),
-        }
-        tokio::time::sleep(OVERDUE_EVERY).await;
-    }
-}
-
-/// Sequences the audit log, signs it and sends its checkpoints elsewhere, for ever.
-async fn keep_audit(shared: Arc<Shared>) {
-    loop {
-        if let Err(problem) = shared.host.keep_audit().await {
-            tracing::warn!(%problem, "the audit log was not kept up to date");
-        }
-        tokio::time::sleep(AUDIT_EVERY).await;
     }
 }

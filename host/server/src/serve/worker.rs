@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mendwright_crash::{Point, reached};
 use mendwright_store::{Lease, RunNumber};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -91,7 +92,9 @@ async fn finish(shared: &Arc<Shared>, leases: &mut BTreeMap<Id, Lease>, done: Re
             if let Err(problem) = &said {
                 tracing::info!(run = run.get(), %problem, "a task did not come to good");
             }
+            reached(Point::BeforeTold);
             shared.desk.put(run, said);
+            reached(Point::Told);
         }
         Err(error) => {
             let lease = leases.remove(&error.id());

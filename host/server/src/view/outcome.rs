@@ -44,28 +44,21 @@ const NAMED_MAX: usize = 3;
 #[must_use]
 pub fn apply(look: Look, result: &ApplyResult) -> String {
     let (number, took) = (result.number, millis(result.elapsed_ms));
-    let title = match result.state {
-        State::Succeeded => format!("✓ #{number} applied in {took}: exactly as planned, and read back."),
-        State::RolledBack => format!("↩ #{number} was applied, did not verify, and is undone, after {took}."),
-        State::Verifying => format!("● #{number} applied after {took}; not read back yet."),
-        State::Applying => format!("● #{number} is being applied; it is not known yet whether the target took it."),
-        State::RollingBack => format!("● #{number} was applied, did not verify, and is being undone."),
-        State::Stuck | State::Diverged => {
-            format!("✗ #{number} is {} after {took}. Only a person can go on.", state_words(result.state))
-        }
-        State::Planning
-        | State::Planned
-        | State::AwaitingApproval
-        | State::Approved
-        | State::NothingToDo
-        | State::Denied
-        | State::Refused
-        | State::Failed
-        | State::Drifted
-        | State::Violated
-        | State::Expired
-        | State::Rejected
-        | State::Cancelled => format!("✗ #{number} {} after {took}. Nothing was applied.", state_words(result.state)),
+    let words = state_words(result.state);
+    let title = if result.state.is_a_persons() {
+        format!("✗ #{number} is {words} after {took}. Only a person can go on.")
+    } else if result.state == State::Succeeded {
+        format!("✓ #{number} applied in {took}: exactly as planned, and read back.")
+    } else if result.state == State::RolledBack {
+        format!("↩ #{number} was applied, did not verify, and is undone, after {took}.")
+    } else if result.state == State::Verifying {
+        format!("● #{number} applied after {took}; not read back yet.")
+    } else if result.state == State::Applying {
+        format!("● #{number} is being applied; it is not known yet whether the target took it.")
+    } else if result.state == State::RollingBack {
+        format!("● #{number} was applied, did not verify, and is being undone.")
+    } else {
+        format!("✗ #{number} {words} after {took}. Nothing was applied.")
     };
     let mut out = look.apart((ink(result.state), &title), (Ink::Dim, result.code.map_or("", Code::text)));
     out.push('\n');
@@ -216,34 +209,15 @@ pub struct RollbackResult {
 #[must_use]
 pub fn rollback(look: Look, result: &RollbackResult) -> String {
     let took = millis(result.elapsed_ms);
-    let (title, ink) = match result.state {
-        State::RolledBack => {
-            let rows = counted(result.restored, "row");
-            let (are, they) = if result.restored == 1 { ("is", "it was") } else { ("are", "they were") };
-            (format!("✓ #{} undone in {took}: {rows} {are} as {they} before.", result.number), Ink::Green)
-        }
+    let (title, ink) = if result.state == State::RolledBack {
+        let rows = counted(result.restored, "row");
+        let (are, they) = if result.restored == 1 { ("is", "it was") } else { ("are", "they were") };
+        (format!("✓ #{} undone in {took}: {rows} {are} as {they} before.", result.number), Ink::Green)
+    } else if result.state == State::Succeeded {
         // The undo of an undo.
-        State::Succeeded => (format!("✓ #{} is applied again, after {took}.", result.number), Ink::Green),
-        State::Planning
-        | State::Planned
-        | State::AwaitingApproval
-        | State::Approved
-        | State::NothingToDo
-        | State::Denied
-        | State::Refused
-        | State::Failed
-        | State::Applying
-        | State::Verifying
-        | State::Drifted
-        | State::Violated
-        | State::Expired
-        | State::Rejected
-        | State::Cancelled
-        | State::RollingBack
-        | State::Stuck
-        | State::Diverged => {
-            (format!("✗ #{} is not undone: it is {} after {took}.", result.number, state_words(result.state)), Ink::Red)
-        }
+        (format!("✓ #{} is applied again, after {took}.", result.number), Ink::Green)
+    } else {
+        (format!("✗ #{} is not undone: it is {} after {took}.", result.number, state_words(result.state)), Ink::Red)
     };
     let mut out = look.apart((ink, &title), (Ink::Dim, result.code.map_or("", Code::text)));
     out.push('\n');

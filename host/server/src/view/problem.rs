@@ -142,6 +142,9 @@ impl Exit {
             | C::RunUnknown
             | C::RolloutUnknown
             | C::RolloutState
+            | C::ProposalUnknown
+            | C::ProposalState
+            | C::ReasonMissing
             | C::KeyReused
             | C::HostRunning
             | C::HostUnavailable

@@ -132,7 +132,7 @@ mod tests {
 
     fn asked(due_at: &str, tries: u64) -> Option<AskedBody> {
         let (task, by) = ("apply".to_owned(), "person:bob".to_owned());
-        Some(AskedBody { task, by, confirm: None, due_at: due_at.to_owned(), tries })
+        Some(AskedBody { task, by, confirm: None, break_glass: None, due_at: due_at.to_owned(), tries })
     }
 
     #[test]

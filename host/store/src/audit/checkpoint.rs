@@ -7,6 +7,7 @@ use mendwright_core::merkle::Hash;
 use mendwright_core::note::VerifierKey;
 use mendwright_core::tlog::tree::{self, Head};
 use mendwright_core::tlog::{Checkpoint, Tiles, tile};
+use mendwright_crash::{Point, reached};
 
 use super::log;
 use crate::db::{Conn, Row, query};
@@ -67,7 +68,9 @@ impl Store {
             .execute(tx.conn())
             .await
             .map_err(failed)?;
+        reached(Point::CheckpointUncommitted);
         tx.commit().await.map_err(failed)?;
+        reached(Point::CheckpointSigned);
         Ok(Some(StoredCheckpoint { size, note }))
     }
 

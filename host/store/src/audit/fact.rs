@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use mendwright_core::plan::Digest;
 use mendwright_core::tlog::tile::ENTRY_BYTES_MAX;
+use mendwright_crash::{Point, reached};
 
 use crate::db::{Conn, Param, Query, insert, together};
 use crate::error::{Error, Result};
@@ -88,7 +89,9 @@ impl Fact {
 
 /// Writes a fact down, inside the caller's transaction.
 pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<()> {
-    together(conn, rows([fact])?).await.map_err(failed)
+    together(conn, rows([fact])?).await.map_err(failed)?;
+    reached(Point::EntryWritten);
+    Ok(())
 }
 
 /// The statements that write facts down, in their order as far as that is one statement.

@@ -1,6 +1,7 @@
 //! The audit log's second step: one at a time, committed entries get their places.
 
 use mendwright_core::merkle;
+use mendwright_crash::{Point, reached};
 
 use super::edge::{self, Edge, Node};
 use super::entry::EntryRow;
@@ -63,13 +64,16 @@ impl Store {
         for chunk in leaves.chunks(ROWS_OF_STATEMENT) {
             write_leaves(tx.conn(), chunk, failed).await?;
         }
+        reached(Point::LeavesWritten);
         write_nodes(tx.conn(), &nodes, failed).await?;
         query("UPDATE counters SET value = $1 WHERE name = 'audit_leaf'")
             .bind(log::column(edge.size()))
             .execute(tx.conn())
             .await
             .map_err(failed)?;
+        reached(Point::SequenceUncommitted);
         tx.commit().await.map_err(failed)?;
+        reached(Point::Sequenced);
         Ok(edge.size() - size)
     }
 }

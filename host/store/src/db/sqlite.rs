@@ -80,8 +80,17 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
 
+/// How a control store was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Whole.
+    Whole,
+    /// A process died in the middle of making it, and what it did is to be rolled back.
+    HalfMade,
+}
+
 /// Refuses a file that is no control store, without changing anything in it or beside it.
-pub(crate) async fn check_is_ours(path: &Path) -> Result<(), Error> {
+pub(crate) async fn check_is_ours(path: &Path) -> Result<Left, Error> {
     let not_ours = |detail: &str| Error::NotOurs { path: path.to_owned(), detail: detail.to_owned() };
     let failed = |e| {
         if primary_code(&e) == Some(NOT_A_DATABASE) {
@@ -90,10 +99,31 @@ pub(crate) async fn check_is_ours(path: &Path) -> Result<(), Error> {
         failure(&path.into(), "reading it", e)
     };
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
-    let mut conn = options.connect().await.map_err(failed)?;
-    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await.map_err(failed)?;
-    conn.close().await.map_err(failed)?;
-    if id == i64::from(APPLICATION_ID) { Ok(()) } else { Err(not_ours("it is an SQLite database of something else")) }
+    let (id, left) = match application_id(&options).await {
+        // Only who may write rolls back. Whether we may is said by the file as it stands.
+        Err(error) if code(&error) == Some(READONLY_ROLLBACK) => {
+            (application_id(&options.immutable(true)).await, Left::HalfMade)
+        }
+        id => (id, Left::Whole),
+    };
+    match id.map_err(failed)? {
+        id if id == i64::from(APPLICATION_ID) => Ok(left),
+        _ => Err(not_ours("it is an SQLite database of something else")),
+    }
+}
+
+async fn application_id(options: &SqliteConnectOptions) -> sqlx::Result<i64> {
+    let mut conn = options.connect().await?;
+    let id = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await?;
+    conn.close().await?;
+    Ok(id)
+}
+
+/// Rolls back what a process left that died in the middle of it.
+pub(crate) async fn roll_back(path: &Path) -> Result<(), Error> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+    // Whoever reads first does it.
+    application_id(&options).await.map(drop).map_err(|e| failure(&path.into(), "rolling it back", e))
 }
 
 /// Reads a file whole and refuses it where anything in it is damaged.
@@ -127,10 +157,17 @@ const CONSTRAINT: u32 = 19;
 const MISMATCH: u32 = 20;
 const NOT_A_DATABASE: u32 = 26;
 
-/// The lower byte of SQLite's extended result code.
+/// SQLITE_READONLY_ROLLBACK: there is a journal that has to be rolled back first.
+const READONLY_ROLLBACK: u32 = 776;
+
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+/// The lower byte of it.
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
-    Some(code & 0xff)
+    Some(code(error)? & 0xff)
 }
 
 /// By SQLite's own result codes.

@@ -78,16 +78,7 @@ impl Store {
     /// # Errors
     /// As any write.
     pub async fn seat_run(&self, rollout: RolloutNumber, seat: usize, run: RunNumber) -> Result<()> {
-        let failed = self.failed("writing down a rollout's run");
-        let mut writer = self.writer().await?;
-        query("UPDATE rollout_tenants SET run = $1 WHERE rollout = $2 AND seat = $3 AND run IS NULL")
-            .bind(run.column())
-            .bind(rollout.column())
-            .bind(i64::try_from(seat).unwrap_or(i64::MAX))
-            .execute(writer.conn())
-            .await
-            .map_err(failed)?;
-        Ok(())
+        self.seat("SET run = $1 WHERE rollout = $2 AND seat = $3 AND run IS NULL", rollout, seat, run.column()).await
     }
 
     /// Writes down that the apply of a tenant's plan was asked for.
@@ -95,10 +86,14 @@ impl Store {
     /// # Errors
     /// As any write.
     pub async fn seat_asked(&self, rollout: RolloutNumber, seat: usize, at_us: i64) -> Result<()> {
-        let failed = self.failed("writing down what a rollout asked for");
+        self.seat("SET asked_at_us = $1 WHERE rollout = $2 AND seat = $3", rollout, seat, at_us).await
+    }
+
+    async fn seat(&self, set: &str, rollout: RolloutNumber, seat: usize, value: i64) -> Result<()> {
+        let failed = self.failed("writing down what a rollout did");
         let mut writer = self.writer().await?;
-        query("UPDATE rollout_tenants SET asked_at_us = $1 WHERE rollout = $2 AND seat = $3")
-            .bind(at_us)
+        query(format!("UPDATE rollout_tenants {set}"))
+            .bind(value)
             .bind(rollout.column())
             .bind(i64::try_from(seat).unwrap_or(i64::MAX))
             .execute(writer.conn())

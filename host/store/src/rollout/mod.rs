@@ -5,8 +5,6 @@
 mod drive;
 mod row;
 
-use std::fmt;
-
 use mendwright_core::rollout::{Event, State, StopIf, Tally, Waves};
 
 use crate::audit::{self, Fact};
@@ -16,36 +14,8 @@ use crate::run::RunNumber;
 use crate::store::Store;
 use row::{SELECT, read_event, read_rollout, read_tenant};
 
+pub use crate::number::RolloutNumber;
 pub use drive::RolloutLease;
-
-/// The number that people type: 1, 2, 3 … in one control store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RolloutNumber(u64);
-
-impl RolloutNumber {
-    /// This number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// As a plain number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) fn column(self) -> i64 {
-        i64::try_from(self.0).unwrap_or(i64::MAX)
-    }
-}
-
-/// `rollout 3`.
-impl fmt::Display for RolloutNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rollout {}", self.0)
-    }
-}
 
 /// A rollout that is about to begin.
 #[derive(Clone, Debug)]

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mendwright_tests::postgres::{Cluster, Durability};
 use mendwright_tests::proxy::{Cut, Proxy};
 
+use mendwright_checker::{Promises, Seen};
+
 use super::clients::{self, Office};
-use super::ground::Ground;
-use super::killer::{WORKLOAD_MAX, settle, tail};
-use crate::serve::house::{now, until};
+use super::killer::{WORKLOAD_MAX, settle};
+use crate::serve::ground::Ground;
+use crate::serve::house::{Serving, now, tail, until};
 use crate::world::Engine;
 
 /// Runs that are asked for.
@@ -28,16 +30,7 @@ async fn a_host_that_slept_and_one_that_was_cut_off_write_nothing_twice() {
     let well = ground.house.serve("well").await;
     let slept = ground.house.serve("slept").await;
     let cut = ground.house.serve("cut").await;
-    let bob = ground.house.keys_of("bob");
-    let office = Arc::new(Office {
-        sockets: vec![well.socket.clone(), cut.socket.clone()],
-        approve: ground.house.typist("well", move |run| {
-            ["run", "approve", run, "--no-host", "--key", &bob].map(ToOwned::to_owned).to_vec()
-        }),
-        until: now() + WORKLOAD_MAX,
-        unanswered: AtomicU64::new(0),
-        stuck: AtomicU64::new(0),
-    });
+    let office = office(&ground, &[&well, &cut]);
     let asking = tokio::spawn(clients::work(office.clone(), 11, RUNS));
     let over = Arc::new(AtomicBool::new(false));
     let cutting = tokio::spawn({
@@ -64,20 +57,69 @@ async fn a_host_that_slept_and_one_that_was_cut_off_write_nothing_twice() {
     slept.signal("CONT");
     until("it knows better", async || slept.get("/status").body["host"]["working_on"].as_u64() == Some(0)).await;
     settle(&well, &office).await;
-    let names = ["well", "slept", "cut"];
-    for mut host in [well, slept, cut] {
+    let seen = ended_well(&ground, vec![("well", well), ("slept", slept), ("cut", cut)], &office, told).await;
+    assert!(seen.applied * 2 > seen.runs && cuts >= CUTS, "{seen:?}, {cuts} cuts");
+    let fenced = ground.house.log("slept").matches("ERR_FENCE_LOST").count();
+    let noticed = ground.house.log("slept").matches("did not come to good").count();
+    assert!(noticed > 0, "whoever slept was told nothing ({fenced}): {}", ground.house.log("slept"));
+}
+
+/// No packet of one host gets through, and nothing tells it so: neither its questions nor its writes are
+/// answered or refused. The others finish what it had; when its packets arrive after all, they change nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_in_the_dark_keeps_nobody_waiting_and_writes_nothing_when_the_light_is_back() {
+    let cluster = Cluster::start(Durability::Full).unwrap();
+    let proxy = Proxy::start(cluster.port()).await.unwrap();
+    let mut ground = Ground::new(Engine::Postgres, Some(cluster)).await;
+    ground.house.ways.insert("dark".to_owned(), proxy.port());
+    let well = ground.house.serve("well").await;
+    let dark = ground.house.serve("dark").await;
+    // The other one takes its part of what is asked for here.
+    let office = office(&ground, &[&well]);
+    let asking = tokio::spawn(clients::work(office.clone(), 12, RUNS));
+    until("it works", async || dark.get("/status").body["host"]["working_on"].as_u64() > Some(0)).await;
+    proxy.darken(true);
+    let told = asking.await.unwrap();
+    settle(&well, &office).await;
+    // Who is in the dark says so, and soon: nobody at its socket waits for ever.
+    let answer = dark.get("/runs");
+    assert_eq!((answer.status, answer.code()), (503, "ERR_STORE_UNAVAILABLE"), "{answer:?}");
+    until("it gave up what it had", async || ground.house.log("dark").contains("did not answer")).await;
+    proxy.darken(false);
+    until("it is back", async || dark.get("/runs").status == 200).await;
+    until("it has nothing", async || dark.get("/status").body["host"]["working_on"].as_u64() == Some(0)).await;
+    settle(&well, &office).await;
+    let seen = ended_well(&ground, vec![("well", well), ("dark", dark)], &office, told).await;
+    assert!(seen.applied * 2 > seen.runs, "{seen:?}");
+}
+
+/// Clients of these hosts.
+fn office(ground: &Ground, hosts: &[&Serving]) -> Arc<Office> {
+    let bob = ground.house.keys_of("bob");
+    Arc::new(Office {
+        sockets: hosts.iter().map(|host| host.socket.clone()).collect(),
+        approve: ground.house.typist("well", move |run| {
+            ["run", "approve", run, "--no-host", "--key", &bob].map(ToOwned::to_owned).to_vec()
+        }),
+        until: now() + WORKLOAD_MAX,
+        unanswered: AtomicU64::new(0),
+        stuck: AtomicU64::new(0),
+    })
+}
+
+/// Ends the hosts, and holds what they left against what they told.
+async fn ended_well(ground: &Ground, hosts: Vec<(&str, Serving)>, office: &Office, told: Promises) -> Seen {
+    let mut log = String::new();
+    for (name, mut host) in hosts {
         host.signal("TERM");
         assert_eq!(host.ended().await, Some(0), "{}", host.log());
+        log += &ground.house.log(name);
     }
-    let log: String = names.iter().map(|name| ground.house.log(name)).collect();
     let scene = ground.scene("well", told);
     let (mut control, mut target) = ground.look().await;
     let (seen, mut wrong) = mendwright_checker::check(&scene, &mut control, &mut target).await.unwrap();
     wrong.extend(mendwright_checker::held(&scene, &mut control, &mut target).await.unwrap());
     assert!(wrong.is_empty(), "{wrong:#?}\n{}", tail(&log));
     assert_eq!(office.stuck.load(Ordering::Relaxed), 0, "not done in time\n{}", tail(&log));
-    assert!(seen.applied * 2 > seen.runs && cuts >= CUTS, "{seen:?}, {cuts} cuts");
-    let fenced = ground.house.log("slept").matches("ERR_FENCE_LOST").count();
-    let noticed = ground.house.log("slept").matches("did not come to good").count();
-    assert!(noticed > 0, "whoever slept was told nothing ({fenced}): {}", ground.house.log("slept"));
+    seen
 }

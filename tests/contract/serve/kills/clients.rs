@@ -11,7 +11,7 @@ use mendwright_checker::Promises;
 use serde_json::{Value, json};
 
 use super::Dice;
-use super::ground::{COUNTERS, TABLES, TENANTS};
+use crate::serve::ground::{self, COUNTERS, TABLES, TENANTS};
 use crate::serve::house::{Answer, ask, digits, now};
 
 /// Between two tries of what was not answered: a host is away for some hundred milliseconds.
@@ -84,7 +84,7 @@ pub(super) async fn work(office: Arc<Office>, seed: u64, runs: u64) -> Promises 
     for client in clients {
         told.push(client.await.unwrap());
     }
-    super::ground::together(told)
+    ground::together(told)
 }
 
 struct Client<'a> {

@@ -3,8 +3,8 @@
 
 use mendwright_checker::{Db, Scene};
 
-use super::ground::Ground;
 use super::killer::{Plan, worked};
+use crate::serve::ground::Ground;
 use crate::shop::own;
 use crate::world::{ENGINES, Engine};
 

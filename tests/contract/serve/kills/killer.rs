@@ -11,8 +11,8 @@ use mendwright_tests::postgres::{Cluster, Durability};
 
 use super::Dice;
 use super::clients::{self, Office};
-use super::ground::Ground;
-use crate::serve::house::{Serving, ask, now, until};
+use crate::serve::ground::Ground;
+use crate::serve::house::{Serving, ask, now, tail, until};
 use crate::world::Engine;
 
 /// The longest that a workload may take. A run that was in the hands of a host that died waits for its
@@ -185,10 +185,4 @@ pub(super) async fn settle(host: &Serving, office: &Office) {
         !runs.is_empty() && runs.iter().all(|run| run["asked"].is_null() && run["leased"].is_null())
     })
     .await;
-}
-
-/// The end of a log.
-pub(super) fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(60)..].join("\n")
 }

@@ -1,7 +1,7 @@
 //! P9 under chance: real hosts are killed with `kill -9` at random moments of a workload, the database
 //! server is knocked down, and afterwards a checker that shares no code with the host looks at everything.
 //!
-//! `ground`: counters that show whatever is done twice; `clients`: who asks, approves, applies and undoes
+//! On [`super::ground`]: counters that show whatever is done twice. `clients`: who asks, approves, applies and undoes
 //! through the API, whatever dies meanwhile; `killer`: one workload under kills; `found`: that the checker
 //! finds what it is there for; `apart`: hosts that sleep, and hosts that are cut off.
 //!
@@ -11,7 +11,6 @@
 mod apart;
 mod clients;
 mod found;
-mod ground;
 mod killer;
 
 use rand_chacha::ChaCha8Rng;

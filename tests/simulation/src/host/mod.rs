@@ -211,8 +211,15 @@ impl Host {
                 Held::of(batches, changes, n)
             }
             Asks::Undo => {
-                let (batches, _) = self.committed(row, row.generation + 1).await.map_err(|_end| Fail::Lost)?;
-                if batches > 0 { Held::All } else { Held::Nothing }
+                let (undone, _) = self.committed(row, row.generation + 1).await.map_err(|_end| Fail::Lost)?;
+                let (batches, changes) = self.committed(row, row.generation).await.map_err(|_end| Fail::Lost)?;
+                let undoes = match row.generation {
+                    0 => Held::of(batches, changes, n),
+                    _ if batches > 0 => Held::All,
+                    _ => Held::Nothing,
+                };
+                let undoes = if self.is(Mutation::ForgivesLosses) { Held::All } else { undoes };
+                Held::of_undo(undone > 0, undoes)
             }
         };
         let believes = self.is(Mutation::TrustsItself) && row.state == State::Verifying;

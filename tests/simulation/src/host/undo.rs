@@ -39,7 +39,14 @@ impl Host {
         if !work::may_undo(row.state, row.was_applied) {
             return Err(Fail::Overtaken);
         }
-        let preview = self.preview(&row).await.map_err(|_end| Fail::Denied)?;
+        let preview = match self.preview(&row).await {
+            Ok(preview) => preview,
+            Err(work::FlushEnd::Diverged) => {
+                let step = Step::new(row.state, Event::DivergenceFound).attempt(row.attempt);
+                return self.step(row.run, step.outcome(Code::TargetDiverged)).await.map(drop);
+            }
+            Err(_end) => return Err(Fail::Denied),
+        };
         if preview.writes.is_empty() {
             return Err(Fail::Denied);
         }

@@ -38,6 +38,7 @@ fn facts() -> Facts {
         safe_mode: BTreeSet::new(),
         auto_heal_off: false,
         switch: None,
+        trust_wanted: None,
         break_glass: None,
     }
 }

@@ -10,14 +10,14 @@ use futures::TryStreamExt as _;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection,
-    ValueRef as _,
+    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Row as _, SqliteConnection, ValueRef as _,
 };
 
 use mendwright_core::code::Code;
 
 use super::engine::Engine;
 use super::raw::Raw;
+use super::server::{Joins, Server};
 use crate::error::{Driver, Error, Result};
 use crate::target::Target;
 
@@ -60,34 +60,6 @@ pub(crate) type RawRow = Vec<Raw>;
 pub(crate) enum Connection {
     Sqlite(Box<SqliteConnection>, Deadline),
     Postgres(Box<Server>),
-}
-
-/// A connection to PostgreSQL, and what is known of its session.
-pub(crate) struct Server {
-    connection: PgConnection,
-    joins: Joins,
-    /// The database's name and the server's identifier: neither changes while it is open.
-    pub(super) system: Option<[String; 2]>,
-}
-
-/// How PostgreSQL may join a list of wanted keys with their table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Joins {
-    /// As it likes.
-    Any,
-    /// By the index, until a statement comes that joins otherwise.
-    ByKeyNow,
-    /// By the index, always: on a connection that writes nothing else is joined.
-    ByKey,
-}
-
-impl Joins {
-    const fn of(role: Role) -> Self {
-        match role {
-            Role::Read => Self::Any,
-            Role::Write => Self::ByKey,
-        }
-    }
 }
 
 /// Table → the rows of it that changed, by number; as SQLite tells it.
@@ -195,8 +167,7 @@ impl Connection {
 
     async fn open_postgres(url: &str, role: Role, target: &Target) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?.application_name("mendwright").extra_float_digits(1);
-        let connection = options.connect().await?;
-        let mut connection = Self::Postgres(Box::new(Server { connection, joins: Joins::of(role), system: None }));
+        let mut connection = Self::Postgres(Box::new(Server::connect(&options, target.statement_timeout, role).await?));
         connection.batch(&settings(target, role)).await?;
         Ok(connection)
     }
@@ -231,7 +202,8 @@ impl Connection {
                 deadline.set(within);
                 Ok(())
             }
-            Self::Postgres(_) => {
+            Self::Postgres(server) => {
+                server.limit(within);
                 let ms = within.as_millis().max(1);
                 self.batch(&format!("SET statement_timeout = {ms}")).await
             }
@@ -279,7 +251,7 @@ impl Connection {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite(connection, _) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
-            Self::Postgres(server) => sqlx::raw_sql(sql).execute(&mut server.connection).await.map(drop),
+            Self::Postgres(server) => server.answer(|on| sqlx::raw_sql(sql).execute(on)).await.map(drop),
         }
         .map_err(Error::from)
     }
@@ -298,7 +270,7 @@ impl Connection {
                 Ok(done.rows_affected())
             }
             Self::Postgres(server) => {
-                let done = bind_postgres(sqlx::query(sql), args).execute(&mut server.connection).await?;
+                let done = server.answer(|on| bind_postgres(sqlx::query(sql), args).execute(on)).await?;
                 Ok(done.rows_affected())
             }
         }
@@ -326,10 +298,17 @@ impl Connection {
                 }
             }
             Self::Postgres(server) => {
-                let mut stream = bind_postgres(sqlx::query(sql), args).fetch(&mut server.connection);
-                while let Some(row) = stream.try_next().await? {
-                    rows.push(decode_postgres(&row)?);
-                }
+                let decoded = server.answer(|on| async {
+                    let mut stream = bind_postgres(sqlx::query(sql), args).fetch(on);
+                    while let Some(row) = stream.try_next().await? {
+                        match decode_postgres(&row) {
+                            Ok(row) => rows.push(row),
+                            Err(error) => return Ok(Err(error)),
+                        }
+                    }
+                    Ok(Ok(()))
+                });
+                decoded.await??;
             }
         }
         Ok(rows)
@@ -363,7 +342,7 @@ impl Connection {
     pub(crate) async fn close(self) {
         let closed = match self {
             Self::Sqlite(connection, _) => connection.close().await,
-            Self::Postgres(server) => server.connection.close().await,
+            Self::Postgres(server) => server.close().await,
         };
         if let Err(error) = closed {
             tracing::debug!(error = Driver::from(error).harmless(), "closing a target's connection");

@@ -27,6 +27,7 @@ pub mod probe;
 pub(crate) mod raw;
 pub mod report;
 pub(crate) mod scope;
+mod server;
 pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod sought;

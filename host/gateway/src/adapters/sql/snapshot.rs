@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use mendwright_core::code::Code;
+use mendwright_crash::{Point, reached};
 
 use super::connection::{Arg, Connection, RawRow, Role, bind_sqlite, decode_sqlite};
 use super::engine::Engine;
@@ -55,18 +56,21 @@ pub(crate) enum Scan {
 impl Snapshot {
     /// Takes a snapshot that nothing can write through.
     pub(crate) async fn open(target: &Target) -> Result<Self> {
-        match target.engine {
-            Engine::Postgres => {
-                let mut main = Connection::open(target, Role::Read).await?;
-                main.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-                // The snapshot is taken by the first query, not by BEGIN.
-                main.rows("SELECT 1::text", vec![]).await?;
-                let watch = Some(Watch::start(target, &mut main).await?);
-                let walkers = Walkers::Postgres { opened: 0, closed: vec![] };
-                Ok(Self { target: target.clone(), main, walkers, watch, _copy: None })
-            }
+        let taken = match target.engine {
+            Engine::Postgres => Self::open_postgres(target).await,
             Engine::Sqlite => Self::open_sqlite(target).await,
-        }
+        };
+        taken.inspect(|_| reached(Point::SnapshotTaken))
+    }
+
+    async fn open_postgres(target: &Target) -> Result<Self> {
+        let mut main = Connection::open(target, Role::Read).await?;
+        main.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        // The snapshot is taken by the first query, not by BEGIN.
+        main.rows("SELECT 1::text", vec![]).await?;
+        let watch = Some(Watch::start(target, &mut main).await?);
+        let walkers = Walkers::Postgres { opened: 0, closed: vec![] };
+        Ok(Self { target: target.clone(), main, walkers, watch, _copy: None })
     }
 
     async fn open_sqlite(target: &Target) -> Result<Self> {

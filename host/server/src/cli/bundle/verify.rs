@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mendwright_core::code::Code;
+use mendwright_core::key::PublicKey;
 use mendwright_core::note::VerifierKey;
 use mendwright_core::plan::Digest;
 use serde::Serialize;
@@ -25,6 +26,10 @@ pub struct Args {
     /// The root of the people's registry, from somebody you trust: `mendwright person root`.
     #[arg(long, value_name = "DIGEST")]
     root: Option<Digest>,
+    /// The key under which hosts countersigned sessions: `mendwright key session`. Without it only what people
+    /// signed themselves counts.
+    #[arg(long, value_name = "ed25519:KEY")]
+    session_key: Vec<PublicKey>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +42,8 @@ struct Record<'a> {
 
 pub(super) fn run(context: &Context, args: &Args) -> Done {
     let bundle = Bundle::read(&args.file)?;
-    let report = bundle::verify(&bundle, &Roots { log: args.key.clone(), people: args.root });
+    let roots = Roots { log: args.key.clone(), people: args.root, sessions: args.session_key.clone() };
+    let report = bundle::verify(&bundle, &roots);
     let holds = report.holds();
     if context.out.is_json() {
         context.out.json(&Record { format_version: FORMAT_VERSION, holds, report: &report });

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use mendwright_core::code::Code;
-use mendwright_core::key::SecretKey;
 use mendwright_core::people::{Assignment, Document, Key, Person, PersonName, Role, Tenants};
 use mendwright_core::plan::Digest;
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::key::own;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::{Done, problem};
 use crate::view::problem::{Exit, Problem};
@@ -36,11 +36,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         return Err(Problem::new(Code::RegistryInvalid, "there is a registry of people already")
             .next("mendwright person list", "who is in it"));
     }
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Problem::new(Code::KeyInvalid, format!("the key `{}`: {error}", args.key.display()))
-    };
-    let text = std::fs::read_to_string(&args.key).map_err(|error| unreadable(&error))?;
-    let secret = SecretKey::parse(text.trim()).map_err(|error| unreadable(&error))?;
+    let secret = own::read(&args.key)?;
     let now_us = store.clock_us().await.map_err(problem::store)?;
     let roles = Role::ALL.map(|role| Assignment { role, tenants: Tenants::All }).to_vec();
     let person = Person { name: args.name, keys: vec![Key::new(secret.public(), now_us)], roles };

@@ -1,8 +1,9 @@
 //! `mendwright person list`.
 
-use mendwright_core::people::{Person, Tenants};
+use mendwright_core::people::Person;
 use serde::Serialize;
 
+use super::known::Known;
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
@@ -17,9 +18,8 @@ struct Record {
 }
 
 pub(super) async fn run(context: &Context) -> Done {
-    let host = context.host().await?;
-    let registry = host.registry().await?;
-    let document = registry.as_ref().map(|registry| registry.document());
+    let known = Known::ask(&context.door().await?).await?;
+    let document = known.in_force().map(|registry| registry.document());
     if context.out.is_json() {
         context.out.json(&Record {
             format_version: FORMAT_VERSION,
@@ -35,20 +35,13 @@ pub(super) async fn run(context: &Context) -> Done {
     };
     let mut text = format!(
         "People, version {}; {} of its admins sign the next one.\n\n",
-        document.version, document.change_threshold
+        document.version,
+        document.signatures_needed()
     );
     for person in &document.persons {
         text.push_str(&format!("  {}\n", person.name));
         for assignment in &person.roles {
-            let tenants = match &assignment.tenants {
-                Tenants::All => "every tenant".to_owned(),
-                Tenants::Listed(listed) => listed.iter().cloned().collect::<Vec<_>>().join(", "),
-            };
-            text.push_str(&format!(
-                "    {:<9} {}\n",
-                assignment.role.to_string(),
-                mendwright_core::text::escape(&tenants)
-            ));
+            text.push_str(&format!("    {:<9} {}\n", assignment.role.to_string(), assignment.tenants));
         }
         for key in &person.keys {
             let revoked = if key.revoked_at_us.is_some() { "  revoked" } else { "" };

@@ -19,13 +19,13 @@ struct Record {
 pub(super) async fn run(context: &Context) -> Done {
     let config = context.config()?;
     let store = context.store(&config).await?;
-    let envelopes = store.people().await.map_err(problem::store)?;
-    let Some(first) = envelopes.first() else {
+    let versions = store.people().await.map_err(problem::store)?;
+    let Some(first) = versions.first() else {
         return Err(Problem::new(Code::RegistryInvalid, "there is no registry of people yet")
             .next("mendwright person init NAME --key FILE", "makes one"));
     };
-    let envelope =
-        Envelope::parse(first.as_bytes()).map_err(|error| Problem::new(Code::RegistryInvalid, error.to_string()))?;
+    let envelope = Envelope::parse(first.envelope.as_bytes())
+        .map_err(|error| Problem::new(Code::RegistryInvalid, error.to_string()))?;
     let root = Digest::of(envelope.payload()).to_string();
     if context.out.is_json() {
         context.out.json(&Record { format_version: FORMAT_VERSION, root });

@@ -3,23 +3,23 @@
 use mendwright_core::code::Code;
 use mendwright_core::compare::{Comparison, Difference};
 use mendwright_core::plan::document::{Cell, Document};
-use mendwright_core::run::State;
+use mendwright_core::run::{Event, State};
 use mendwright_store::RunRecord;
 use serde::Serialize;
 
-use super::loaded::{Loaded, Wanted, amounts, counted, job_summary, load, policy_of};
+use super::loaded::{amounts, counted};
+use super::shown::shown;
 use super::{history, rfc3339_or_empty};
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::door::Door;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
-use crate::cli::prompt::{apply_question, ask, confirm_digits, short};
+use crate::cli::prompt::{ask, confirm_digits, question, short};
 use crate::engine::{Applied, rfc3339};
 use crate::view::Next;
 use crate::view::drift::{Drift, drift};
 use crate::view::outcome::{ApplyResult, apply};
-use crate::view::plan::{Options, Plan, plan};
 use crate::view::problem::{Exit, Problem};
 
 /// Apply exactly what a plan shows, or nothing.
@@ -30,6 +30,13 @@ pub struct Args {
     /// At least 16 hex digits of the plan's digest, from the person who read the plan.
     #[arg(long, value_name = "DIGEST", value_parser = confirm_digits)]
     confirm: Option<String>,
+    /// Apply within the cooldown, with fewer approvals or without the role that it takes: for people in the role
+    /// that may, in an emergency. Everybody sees it.
+    #[arg(long)]
+    break_glass: bool,
+    /// Why the glass is broken.
+    #[arg(long, short = 'm', value_name = "TEXT", requires = "break_glass")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -63,15 +70,35 @@ struct DifferenceRecord<'a> {
 pub(super) async fn run(context: &Context, args: Args) -> Done {
     let door = context.door().await?;
     let run = door.books().find(&args.run).await?;
+    // Without a reason the engine refuses it, as it does for whoever asks the API.
+    let glass = args.break_glass.then(|| args.reason.unwrap_or_default());
     let confirmed = match args.confirm {
         Some(digits) => digits,
         None => ask_person(context, &door, &run).await?,
     };
     let progress = Progress::begin(&context.out, format!("applying {}", run.number));
     context.begin_commit();
-    let applied = door.apply(run.number, &confirmed, &context.person()).await;
+    let applied = door.apply(run.number, &confirmed, (&context.person(), glass.as_deref())).await;
     drop(progress);
-    show(context, &door, applied?).await
+    let applied = applied?;
+    if glass.is_some() {
+        warn(context, &door, &applied.run).await?;
+    }
+    show(context, &door, applied).await
+}
+
+/// Says loudly what was broken; and where nothing had to be, that.
+async fn warn(context: &Context, door: &Door, run: &RunRecord) -> Result<(), Problem> {
+    let events = door.books().events(run.number).await?;
+    let broken = events.iter().rfind(|event| event.event == Event::GlassBroken && event.attempt == run.attempt);
+    let told = match broken {
+        Some(event) => {
+            format!("{}: {} was applied by breaking the glass. {}", Code::BreakGlass, run.number, event.note)
+        }
+        None => format!("{} would have been applied without breaking the glass, and was", run.number),
+    };
+    context.out.stderr(&format!("{}\n", mendwright_core::text::escape(&told)));
+    Ok(())
 }
 
 /// Shows the plan and asks for the beginning of its digest.
@@ -92,23 +119,11 @@ async fn ask_person(context: &Context, door: &Door, run: &RunRecord) -> Result<S
         .next(format!("mendwright run show {number} --full"), "read it first")
         .next(format!("{again} --confirm {}", short(&digest)), "applies exactly this"));
     }
-    let Loaded { document, changes } = load(door.books(), run.number, Wanted::First).await?;
-    let summary = job_summary(door.config(), &run.job_name);
-    let policy = policy_of(door.books(), run.number).await?;
-    let now = rfc3339(door.now_us());
-    let hints = [Next::new(format!("mendwright run show {number} --full"), "every row")];
-    let view = Plan {
-        document: &document,
-        changes: &changes,
-        job_summary: &summary,
-        policy: policy.as_ref(),
-        now: &now,
-        next: &hints,
-    };
-    context.out.stderr(&plan(context.out.look_err(), &view, &Options::default()));
+    let document = shown(context, door, run.number).await?;
     let n = document.header.changes_count.parse().unwrap_or(0);
     context.out.stderr("\n");
-    ask(context, &apply_question(&digest, &counted(n, "change")), &digest, &again).await
+    let question = question(&digest, &format!("apply {}", counted(n, "change")));
+    ask(context, &question, &digest, &again).await
 }
 
 async fn show(context: &Context, door: &Door, applied: Applied) -> Done {

@@ -89,6 +89,7 @@ pub(super) const fn words(event: Event) -> &'static str {
         Event::PlanExpired => "expired",
         Event::PersonCancelled => "cancelled",
         Event::ApplyStarted => "apply started",
+        Event::GlassBroken => "THE GLASS WAS BROKEN: apply started",
         Event::ApplyAbandoned | Event::ApprovedApplyAbandoned => "apply ended before it began to write",
         Event::DriftFound => "drifted",
         Event::ConstraintViolated => "violates a constraint",
@@ -143,7 +144,8 @@ pub(super) fn next(run: &RunRecord, now_us: i64) -> Vec<Next> {
         State::Violated => explain.into_iter().chain([again]).collect(),
         State::Denied => explain.into_iter().collect(),
         State::Refused | State::Failed => explain.into_iter().chain([log, again]).collect(),
-        State::Stuck | State::Diverged => {
+        State::Diverged => explain.into_iter().chain([again]).collect(),
+        State::Stuck => {
             let sql = format!("mendwright undo {number} --sql");
             explain.into_iter().chain([Next::new(sql, "the way back as SQL, for a person to judge")]).collect()
         }

@@ -14,6 +14,7 @@ mod record;
 mod report;
 pub(super) mod rollback;
 mod show;
+mod shown;
 mod sql;
 pub(super) mod undo_since;
 mod verify;

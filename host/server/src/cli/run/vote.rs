@@ -1,36 +1,41 @@
 //! `mendwright run approve|reject|withdraw RUN`: a person's word about a plan, signed with their own key.
 
-use std::path::PathBuf;
-
-use mendwright_core::approval::Verb;
+use mendwright_core::approval::{Ballot, Statement, Verb};
 use mendwright_core::code::Code;
-use mendwright_core::key::SecretKey;
+use mendwright_store::RunRecord;
 use serde::Serialize;
 
+use super::loaded::counted;
+use super::shown::{same, shown};
 use crate::cli::Done;
 use crate::cli::context::Context;
+use crate::cli::door::Door;
+use crate::cli::key::own;
 use crate::cli::out::FORMAT_VERSION;
-use crate::engine::{Ballot, Host, Voted};
+use crate::cli::prompt::{ask, confirm_digits, question};
+use crate::engine::{Voted, rfc3339, sign};
 use crate::view::problem::{Exit, Problem};
 use crate::view::{Next, next};
-
-/// The variable that names a person's key file.
-const KEY_VARIABLE: &str = "MENDWRIGHT_KEY";
 
 /// Whose word, and with which key.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run: 1042, the end of its id, or @last.
     run: String,
-    /// The file of your own key; else $MENDWRIGHT_KEY. `mendwright key new` makes one.
-    #[arg(long, short, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    key: own::Own,
+    /// Without a key: the running host vouches for you and countersigns. Never an approval at level 3.
+    #[arg(long, conflicts_with = "key")]
+    session: bool,
     /// Why. A rejection needs it.
     #[arg(long, short = 'm', value_name = "TEXT")]
     reason: Option<String>,
     /// How long it counts, in hours; never longer than the plan.
     #[arg(long, value_name = "HOURS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=168))]
     hours: u32,
+    /// At least 16 hex digits of the plan's digest: it is signed only if it is still this one.
+    #[arg(long, value_name = "DIGEST", value_parser = confirm_digits)]
+    confirm: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -46,37 +51,64 @@ struct Record<'a> {
 }
 
 pub(super) async fn run(context: &Context, args: Args, verb: Verb) -> Done {
-    let host = context.host().await?;
-    let run = context.find(host.store(), &args.run).await?;
+    let door = context.door().await?;
+    let run = door.books().find(&args.run).await?;
     if verb == Verb::Reject && args.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
         return Err(Problem::new(Code::ApprovalInvalid, "a rejection says why: whoever planned it has to know")
             .next(format!("mendwright run reject {} --reason \"…\"", run.number.get()), ""));
     }
-    let key = key(context, &host, args.key)?;
     let ballot = Ballot { verb, reason: args.reason, lasts_us: i64::from(args.hours) * 3_600_000_000 };
-    let envelope = host.ballot(run.number, &ballot, &key).await?;
-    let voted = host.vote(run.number, envelope.to_json().as_bytes()).await?;
+    if args.session {
+        show(context, &door.vote_in_session(run.number, &ballot).await?);
+        return Ok(Exit::Done);
+    }
+    let key = args.key.read(context, door.config())?;
+    let paper = door.paper(run.number, key.id()).await?;
+    let document = same(door.books(), run.number, &paper).await?;
+    let statement = paper.say(&ballot);
+    if let Some(confirm) = &args.confirm {
+        if !statement.plan.hex().starts_with(confirm) {
+            return Err(Problem::new(Code::ConfirmMismatch, "the digest given is not this plan's; nothing was signed")
+                .next(format!("mendwright run show {}", run.number.get()), "the plan that is there now"));
+        }
+    } else if verb == Verb::Approve && context.out.can_ask() {
+        let changes = counted(document.header.changes_count.parse().unwrap_or(0), "change");
+        confirmed(context, &door, &run, &statement, &changes).await?;
+    }
+    context.out.note(&signed(&run, &statement));
+    let voted = door.vote(run.number, &sign(&statement, &key)?).await?;
     show(context, &voted);
     Ok(Exit::Done)
 }
 
-/// The key that somebody signs with.
-fn key(context: &Context, host: &Host, given: Option<PathBuf>) -> Result<SecretKey, Problem> {
-    let path = given.or_else(|| context.env.get(KEY_VARIABLE).map(PathBuf::from)).or_else(|| {
-        // A demo's own key, for whoever types.
-        let person = context.person();
-        let path = host.demo_key(person.strip_prefix("person:").unwrap_or(&person));
-        path.exists().then_some(path)
-    });
-    let Some(path) = path else {
-        return Err(Problem::new(Code::KeyInvalid, "no key to sign with: neither --key nor $MENDWRIGHT_KEY names one")
-            .next("mendwright key new", "makes one, and says what to do with it"));
-    };
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Problem::new(Code::KeyInvalid, format!("the key `{}`: {error}", path.display()))
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
-    SecretKey::parse(text.trim()).map_err(|error| unreadable(&error))
+/// Shows the plan to a person at a terminal, and asks for the beginning of its digest.
+async fn confirmed(
+    context: &Context,
+    door: &Door,
+    run: &RunRecord,
+    statement: &Statement,
+    changes: &str,
+) -> Result<(), Problem> {
+    shown(context, door, run.number).await?;
+    context.out.stderr("\n");
+    let question = question(&statement.plan, &format!("approve {changes}"));
+    ask(context, &question, &statement.plan, &format!("mendwright run approve {}", run.number.get())).await.map(drop)
+}
+
+/// What is signed, for whoever signs it.
+fn signed(run: &RunRecord, statement: &Statement) -> String {
+    let Statement { verb, plan, person, role, key, expires_at_us, checkpoint, .. } = statement;
+    let tenant = mendwright_core::text::escape(&run.tenant);
+    format!(
+        "Signed here, by {person} as {role}, with key {key}:\n  {verb} {} {} {} for {tenant}\n  plan   {plan}\n  \
+         until  {}\n  log    {} entries, {}",
+        run.job_name,
+        run.job_version,
+        run.number,
+        rfc3339(*expires_at_us),
+        checkpoint.size,
+        checkpoint.root,
+    )
 }
 
 fn show(context: &Context, voted: &Voted) {

@@ -12,6 +12,7 @@ use mendwright_core::key::SecretKey;
 use mendwright_core::note::{Note, VerifierKey};
 use mendwright_core::plan::Header;
 use mendwright_core::tlog::Checkpoint;
+use mendwright_crash::{Point, reached};
 use mendwright_store::{Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint};
 
 use super::{host_key, open_store, problem, state_path};
@@ -122,7 +123,9 @@ impl Log<'_> {
         for place in &self.audit.anchors {
             let sent = match anchor::send(self.store, place, checkpoint, &verifier).await {
                 Ok(()) => {
-                    self.store.anchored(&place.to_string(), checkpoint.size, now_us).await.map_err(problem::store)
+                    reached(Point::CheckpointSent);
+                    let noted = self.store.anchored(&place.to_string(), checkpoint.size, now_us).await;
+                    noted.map(|()| reached(Point::Anchored)).map_err(problem::store)
                 }
                 Err(problem) => Err(problem),
             };

@@ -76,13 +76,16 @@ impl Opened {
         }
         let corrupt = |what: &dyn std::fmt::Display| Problem::new(Code::StoreCorrupt, what.to_string());
         let parse = |text: &String| Envelope::parse(text.as_bytes()).map_err(|error| corrupt(&error));
-        let registry = self.store.people().await.map_err(problem::store)?;
+        let decided_at_us = self.decided_at_us(run).await?;
+        // What came to count later changes nothing of what was decided.
+        let mut registry = self.store.people().await.map_err(problem::store)?;
+        registry.retain(|version| version.at_us <= decided_at_us);
         let received = |vote: mendwright_store::StoredVote| {
             parse(&vote.envelope).map(|envelope| Received { envelope, at_us: vote.at_us })
         };
         let requester = run.requested_by.strip_prefix("person:").unwrap_or(&run.requested_by);
         Ok(Some(Decision {
-            registry: registry.iter().map(parse).collect::<Result<_, _>>()?,
+            registry: registry.iter().map(|version| parse(&version.envelope)).collect::<Result<_, _>>()?,
             statements: votes.into_iter().map(received).collect::<Result<_, _>>()?,
             plan: digest,
             nonce: Nonce::try_from(run.nonce.clone()).map_err(|error| corrupt(&error))?,
@@ -92,7 +95,7 @@ impl Opened {
             requester: requester.parse::<Actor>().map_err(|error| corrupt(&error))?,
             needed: header.outcome.approvals_needed,
             role: Role::Approver,
-            decided_at_us: self.decided_at_us(run).await?,
+            decided_at_us,
         }))
     }
 

@@ -6,7 +6,7 @@ use mendwright_core::code::Code;
 use mendwright_core::people::Registry;
 use mendwright_core::policy::{Action, Decision, Effect, Facts, Stage, Trust};
 use mendwright_core::run::{Event, State};
-use mendwright_store::{Decision as StoredDecision, Known, RunRecord, Step, StoredPlan, Surroundings, Verdict};
+use mendwright_store::{Decision as StoredDecision, Fact, Known, RunRecord, Step, StoredPlan, Surroundings, Verdict};
 
 use super::super::{Host, problem, time};
 use super::facts::{About, Count, Question, stands};
@@ -45,7 +45,7 @@ impl Host {
         let registry: Option<&Registry> = chain.as_ref().map(|chain| chain.in_force(around.now_us));
         let count = self.authority.count(registry, about.run, about.plan, votes, around.now_us);
         let facts = self.authority.facts(&self.config, question, about, registry, around, count.approvals.clone());
-        let settings = self.authority.settings(about.run, around);
+        let settings = self.authority.settings((&about.run.job_name, &about.run.tenant), around);
         let decision = self.authority.policies.now().engine.decide(&facts, &settings);
         Ok(Judged { decision, facts, count })
     }
@@ -88,22 +88,33 @@ impl Host {
         Ok(verdict)
     }
 
-    /// Commits *applying*, if policy says yes in that very transaction.
+    /// Commits *applying*, if policy says yes in that very transaction. `glass` is why `by` breaks it.
     pub(in crate::engine) async fn begin_apply(
         &self,
         run: &RunRecord,
         plan: &StoredPlan,
-        by: &str,
+        (by, glass): (&str, Option<&str>),
     ) -> Result<(), Problem> {
         let manifest = self.manifest(&run.job_name)?;
-        let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: None };
+        let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: glass };
         let judge = |known: &Known| {
             off(&known.around, run, &manifest)?;
             let about = About { run: &known.run, manifest: &manifest, plan: Some(plan) };
             let judged = self.judge(question, about, &known.votes, &known.around)?;
             let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
             let state = known.run.state;
-            if judged.decision.allows() {
+            let role = &self.authority.settings.break_glass_role;
+            if let Some(reason) = glass.filter(|_| !judged.facts.actor.has_role(role)) {
+                verdict.facts.push(Fact::new("glass.refused", by, time::now_us()).say("reason", reason));
+                return Ok((verdict, Err(no_glass(by, role, run))));
+            }
+            if let (Some(reason), true) = (glass, judged.decision.warning().is_some()) {
+                let broke = judged.decision.broke.join(", ");
+                let broken = Step::new(state, Event::GlassBroken, time::now_us()).attempt(run.attempt).by(by);
+                let fact = Fact::new("glass.broken", by, time::now_us()).say("reason", reason).say("broke", &broke);
+                let note = format!("{by}: {reason} (past {broke})");
+                verdict.steps.push(broken.outcome(Code::BreakGlass, reason).note(note).fact(fact));
+            } else if judged.decision.allows() {
                 let started = Step::new(state, Event::ApplyStarted, time::now_us());
                 verdict.steps.push(started.attempt(run.attempt).by(by).note("confirmed"));
             } else if state == State::Approved && !judged.count.tally.enough {
@@ -112,9 +123,13 @@ impl Host {
             } else if state == State::Planned && judged.decision.effect == Effect::NeedsApproval {
                 verdict.steps.push(Step::new(state, Event::ApprovalsAsked, time::now_us()));
             }
-            Ok::<_, Problem>((verdict, judged.decision))
+            Ok::<_, Problem>((verdict, Ok(judged.decision)))
         };
-        let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)??;
+        let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)???;
+        if let Some(code) = decision.warning() {
+            let (run, reason, broke) = (run.number.get(), glass.unwrap_or_default(), decision.broke.join(", "));
+            tracing::warn!(%code, run, by, reason, broke, "somebody broke the glass");
+        }
         if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
     }
 
@@ -129,7 +144,8 @@ impl Host {
         asked: &[(Stage, Action)],
     ) -> Result<Option<Vec<StoredDecision>>, Problem> {
         if off(around, run, manifest).is_err()
-            || self.authority.settings(run, around).trust(&run.job_name, &run.tenant) != Trust::Auto
+            || self.authority.settings((&run.job_name, &run.tenant), around).trust(&run.job_name, &run.tenant)
+                != Trust::Auto
         {
             return Ok(None);
         }
@@ -169,6 +185,15 @@ fn off(around: &Surroundings, run: &RunRecord, manifest: &Manifest) -> Result<()
     let Some(switch) = standing.job_off else { return Ok(()) };
     let message = format!("{} was switched off by {}: {}", run.job_name, switch.by, switch.reason);
     Err(Problem::new(Code::PolicyDenied, message).next("mendwright switch list", "how all switches stand"))
+}
+
+/// Who wants to break the glass and may not.
+fn no_glass(by: &str, role: &str, run: &RunRecord) -> Problem {
+    let role = mendwright_core::text::escape_short(role, 40);
+    Problem::new(Code::PolicyDenied, format!("{by} does not hold the role {role}, which may break the glass"))
+        .detail("nothing was applied, and that it was tried is written down")
+        .next("mendwright person list", "who does")
+        .next(format!("mendwright policy why {}", run.number.get()), "what is missing for an ordinary apply")
 }
 
 /// A no, in words: what is missing, and who said so.

@@ -6,6 +6,7 @@ use mendwright_catalog::manifest::Manifest;
 use mendwright_core::approval::{self, Counted, Expected, Nonce, NotCounted, Tally, Terms, Vote};
 use mendwright_core::class::Class;
 use mendwright_core::dsse::Envelope;
+use mendwright_core::key::PublicKey;
 use mendwright_core::level::Level;
 use mendwright_core::people::{Registry, Role};
 use mendwright_core::policy::{
@@ -47,14 +48,16 @@ pub(super) struct Count {
 }
 
 impl Authority {
-    /// The settings, with what was said of trust at run time.
-    pub(super) fn settings(&self, run: &RunRecord, around: &Surroundings) -> Settings {
+    /// The settings, with what was said of trust at run time and what went wrong since.
+    pub(super) fn settings(&self, (job, tenant): (&str, &str), around: &Surroundings) -> Settings {
         let mut settings = self.settings.clone();
-        if let Some(trust) = around.trust.as_deref().and_then(|word| word.parse::<Trust>().ok()) {
-            // Somebody said it later than the file, of exactly this job and tenant.
-            settings.trust.retain(|rule| rule.job != run.job_name || rule.tenant != run.tenant);
-            settings.trust.push(TrustRule { job: run.job_name.clone(), tenant: run.tenant.clone(), trust });
-        }
+        let said = around.trust.as_deref().and_then(|word| word.parse::<Trust>().ok());
+        let trust = said.unwrap_or_else(|| settings.trust(job, tenant));
+        // What was undone since, by whomever, or could not be verified, does not go on by itself.
+        let trust = if around.setback.is_some() { trust.min(Trust::Approve) } else { trust };
+        // Of exactly this job and tenant, and so before every rule of the file's.
+        settings.trust.retain(|rule| rule.job != job || rule.tenant != tenant);
+        settings.trust.push(TrustRule { job: job.to_owned(), tenant: tenant.to_owned(), trust });
         settings
     }
 
@@ -68,7 +71,7 @@ impl Authority {
                 .map(|role| role.word().to_owned())
                 .collect(),
             // A demo lets whoever types try things; nobody approves who is not in the registry.
-            None if self.is_demo => BTreeSet::from([Role::Operator.word().to_owned()]),
+            None if self.root.is_demo => BTreeSet::from([Role::Operator.word().to_owned()]),
             None => BTreeSet::new(),
         }
     }
@@ -101,7 +104,7 @@ impl Authority {
             (Vec::new(), Approvals::default(), None);
         for vote in votes {
             last = None;
-            match read(registry, run, plan, vote, level, now_us) {
+            match read(registry, run, plan, vote, (level, self.session.public()), now_us) {
                 Ok(vote) => counted.push(vote),
                 Err((by, why)) => {
                     approvals.uncounted.push(Uncounted { by, because: why.to_string() });
@@ -180,6 +183,7 @@ impl Authority {
             safe_mode: standing.safe_mode.iter().filter_map(|switch| reach(&switch.scope)).collect(),
             auto_heal_off: standing.auto_heal_off.is_some(),
             switch: None,
+            trust_wanted: None,
             break_glass: question.break_glass.map(ToOwned::to_owned),
         }
     }
@@ -256,7 +260,7 @@ fn read(
     run: &RunRecord,
     plan: Option<&StoredPlan>,
     vote: &StoredVote,
-    level: Level,
+    (level, session): (Level, PublicKey),
     now_us: i64,
 ) -> Result<Vote, (Who, NotCounted)> {
     let unknown = || Who::Person("unknown".to_owned());
@@ -276,7 +280,7 @@ fn read(
         tenant: &run.tenant,
         targets: &targets,
         level,
-        host_keys: &[],
+        host_keys: &[session],
         now_us,
     };
     approval::verify(&envelope, vote.at_us, registry, &expected).map_err(|why| (claimed, why))

@@ -31,9 +31,9 @@ impl Host {
     /// # Errors
     /// It cannot be read or does not follow from its trust root.
     pub async fn registry(&self) -> Result<Option<Registry>, Problem> {
-        let envelopes = self.store.people().await.map_err(problem::store)?;
+        let versions = self.store.people().await.map_err(problem::store)?;
         let now_us = self.store.clock_us().await.map_err(problem::store)?;
-        Ok(self.authority.chain(&envelopes)?.map(|chain| chain.in_force(now_us).clone()))
+        Ok(self.authority.chain(&versions)?.map(|chain| chain.in_force(now_us).clone()))
     }
 
     /// In a demo without a registry: makes one of two people, whose keys lie beside the control store.

@@ -1,11 +1,12 @@
 //! The word of people: what somebody signs, and what becomes of the run by it.
 
-use mendwright_core::approval::{CheckpointRef, NotCounted, Statement, Verb};
+use mendwright_core::approval::{Ballot, CheckpointRef, Counted, NotCounted, Paper, Statement, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
-use mendwright_core::key::SecretKey;
+use mendwright_core::key::{KeyId, SecretKey};
 use mendwright_core::merkle::Tree;
-use mendwright_core::people::{Actor, Role};
+use mendwright_core::people::document::TIME_US_MAX;
+use mendwright_core::people::{PersonName, Role};
 use mendwright_core::plan::header::Digest;
 use mendwright_core::policy::{Action, Stage};
 use mendwright_core::run::{Event, State};
@@ -15,18 +16,8 @@ use mendwright_store::{Fact, Known, RunNumber, RunRecord, Step, StoredPlan, Verd
 use super::super::{Host, problem, time};
 use super::ask;
 use super::facts::{About, Question, nonce, targets};
+use super::registry::no_registry;
 use crate::view::problem::Problem;
-
-/// What somebody wants to say about a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ballot {
-    /// Yes, no, or no longer.
-    pub verb: Verb,
-    /// Why; a rejection needs it.
-    pub reason: Option<String>,
-    /// How long it counts, in microseconds; never longer than the plan.
-    pub lasts_us: i64,
-}
 
 /// What became of a run by a vote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,40 +37,44 @@ pub struct Voted {
 }
 
 impl Host {
-    /// What a person signs about the plan of a run, with their own key.
+    /// What the owner of a key signs about the plan of a run.
     ///
     /// # Errors
     /// There is no plan, or the key is nobody's.
-    pub async fn ballot(&self, number: RunNumber, ballot: &Ballot, key: &SecretKey) -> Result<Envelope, Problem> {
-        let run = self.store.run(number).await.map_err(problem::store)?;
-        let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
+    pub async fn paper(&self, number: RunNumber, key: KeyId) -> Result<Paper, Problem> {
         let registry = self.registry().await?.ok_or_else(no_registry)?;
-        let id = key.id();
-        let (person, _) = registry.key(&id).ok_or_else(|| {
-            Problem::new(Code::ApprovalNotCounted, format!("key {id} is not in the registry of people"))
+        let (person, _) = registry.key(&key).ok_or_else(|| {
+            Problem::new(Code::ApprovalNotCounted, format!("key {key} is not in the registry of people"))
                 .next("mendwright person list", "who is, with which keys")
         })?;
-        let now_us = self.store.clock_us().await.map_err(problem::store)?;
-        let last = run.expires_at_us.unwrap_or(i64::MAX);
-        let statement = Statement {
-            verb: ballot.verb,
+        self.paper_for(number, person.name.clone(), key).await
+    }
+
+    /// The same for a person and whatever key is to sign.
+    pub(super) async fn paper_for(&self, number: RunNumber, person: PersonName, key: KeyId) -> Result<Paper, Problem> {
+        let run = self.store.run(number).await.map_err(problem::store)?;
+        let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
+        Ok(Paper {
             plan: plan.digest,
-            run: run.id.to_string(),
+            run: run.id,
             nonce: nonce(&run),
             tenant: run.tenant.clone(),
             targets: targets(&plan),
-            person: Actor::Person(person.name.clone()),
+            person,
             role: Role::Approver,
-            key: id,
-            expires_at_us: now_us.saturating_add(ballot.lasts_us).min(last),
+            key,
             checkpoint: self.latest_checkpoint().await?,
-            session: None,
-            reason: ballot.reason.clone(),
-        };
-        let mut envelope =
-            statement.envelope().map_err(|error| Problem::new(Code::ApprovalInvalid, error.to_string()))?;
-        envelope.sign(key);
-        Ok(envelope)
+            now_us: self.store.clock_us().await.map_err(problem::store)?,
+            last_us: run.expires_at_us.unwrap_or(TIME_US_MAX),
+        })
+    }
+
+    /// The same, said and signed by somebody whose key is here.
+    ///
+    /// # Errors
+    /// As [`Host::paper`], and a word that is none.
+    pub async fn ballot(&self, number: RunNumber, ballot: &Ballot, key: &SecretKey) -> Result<Envelope, Problem> {
+        sign(&self.paper(number, key.id()).await?.say(ballot), key)
     }
 
     /// The audit log as it was last signed.
@@ -153,6 +148,13 @@ impl Host {
             }
             verdict.decision = Some(judged.kept()?);
         }
+        // Genuine, allowed, and worth nothing: whoever says so has to know.
+        if let Some(Counted::No(why)) = counted.tally.votes.last() {
+            let number = known.run.number.get();
+            return Err(Problem::new(why.code(), format!("that does not count for #{number}: {why}"))
+                .next(format!("mendwright run cancel {number} --reason \"…\""), "calls off what you asked for yourself")
+                .next(format!("mendwright run show {number}"), "where it stands"));
+        }
         let now_us = time::now_us();
         let step = |from, event| Step::new(from, event, now_us).by(&by);
         let tally = &counted.tally;
@@ -185,9 +187,14 @@ impl Host {
     }
 }
 
-fn no_registry() -> Problem {
-    Problem::new(Code::RegistryInvalid, "there is no registry of people yet: nobody can approve anything")
-        .next("mendwright person init", "makes one, with you as its first admin")
+/// A statement, signed.
+///
+/// # Errors
+/// It is none: a reason is missing or too long.
+pub fn sign(statement: &Statement, key: &SecretKey) -> Result<Envelope, Problem> {
+    let mut envelope = statement.envelope().map_err(|error| Problem::new(error.code(), error.to_string()))?;
+    envelope.sign(key);
+    Ok(envelope)
 }
 
 fn not_counted(why: &NotCounted, run: &RunRecord) -> Problem {

@@ -74,7 +74,7 @@ impl Host {
         let (rollout, by) = (known.rollout.number, &known.rollout.started_by);
         // First the time: one that is killed in between asks a minute later, and not twice at once.
         self.store.seat_asked(rollout, *seat, time::now_us()).await.map_err(problem::store)?;
-        if let Err(problem) = self.ask_apply(*number, &digest.hex(), by).await {
+        if let Err(problem) = self.ask_apply(*number, &digest.hex(), (by, None)).await {
             tracing::info!(rollout = rollout.get(), run = number.get(), %problem, "an apply could not be asked for");
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod audit;
 mod health;
 mod locks;
+mod people;
 mod repairs;
 mod rollouts;
 mod runs;
@@ -10,6 +11,7 @@ mod schedules;
 mod status;
 mod switches;
 mod tenants;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +42,12 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .nest("/repairs", repairs::router())
         .nest("/rollouts", rollouts::router())
         .nest("/schedules", schedules::router())
+        .nest("/people", people::router())
         .nest("/runs", runs::router())
         .nest("/switches", switches::router())
         .nest("/locks", locks::router())
         .nest("/tenants", tenants::router())
+        .nest("/trust", trust::router())
         .nest("/audit", audit::router());
     Router::new()
         .nest(BASE, v1)

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use mendwright_core::code::Code;
+use mendwright_crash::{Point, reached};
 use tokio::time::Instant;
 
 use super::super::connection::{Arg, Connection, Role};
@@ -79,6 +80,7 @@ pub(super) fn announce(target: &Target) -> String {
 
 /// From here on no former attempt of the run writes, and what the journal says of it is final.
 pub(crate) async fn take_over(connection: &mut Connection, target: &Target, run: &str, attempt: u64) -> Result<()> {
+    reached(Point::BeforeTakeover);
     let until = Instant::now() + ENDS_WITHIN;
     loop {
         // A host that is itself behind ends nobody.
@@ -90,7 +92,7 @@ pub(crate) async fn take_over(connection: &mut Connection, target: &Target, run:
             // A former attempt began in between: it is ended in the next round.
             Err(Error::Unavailable { code: Code::TargetLocked, .. })
                 if target.engine == Engine::Postgres && Instant::now() < until => {}
-            done => return done,
+            done => return done.inspect(|()| reached(Point::TakenOver)),
         }
     }
 }
@@ -132,7 +134,10 @@ async fn inside(connection: &mut Connection, target: &Target, run: &str, attempt
     }
     match connection.execute(&announce(target), vec![Arg::text(run), arg(attempt)]).await? {
         0 => Err(lost()),
-        _ => Ok(true),
+        _ => {
+            reached(Point::TakeoverUncommitted);
+            Ok(true)
+        }
     }
 }
 

@@ -42,11 +42,11 @@ use std::sync::Arc;
 use mendwright_core::binding::{Resolved, Resource};
 use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
+use mendwright_crash::{Point, reached};
 
 use super::computed::StableRead;
 use super::connection::{Connection, RawRow, Role};
 use super::engine::Engine;
-use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Kind};
 use crate::target::Target;
@@ -92,7 +92,7 @@ pub struct Flushed {
 
 /// Makes the changes and commits, or changes nothing.
 pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
-    crash_point!("before_connect");
+    reached(Point::BeforeConnect);
     if flush.target.engine == Engine::Sqlite {
         return shared::flush(flush).await;
     }
@@ -142,7 +142,7 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
             if let Err(error) = connection.batch("COMMIT").await {
                 return Err(after_commit_failed(connection, flush, error).await);
             }
-            crash_point!("after_commit");
+            reached(Point::AfterCommit);
             Ok(flushed)
         }
         Err(error) => {
@@ -159,13 +159,13 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
 async fn up_to_commit(connection: &mut Connection, flush: &Flush<'_>, fence: &mut Fence) -> Result<Flushed> {
     super::install::safety(connection, flush.target).await?;
     connection.limit_statements(flush.target.statement_timeout).await?;
-    crash_point!("before_fence");
+    reached(Point::BeforeFence);
     fence.take(connection, flush.target).await?;
-    crash_point!("before_begin");
+    reached(Point::BeforeBegin);
     flush.gate.pass(flush.kind).await?;
     begin(connection, flush.tenant).await?;
     let flushed = inside(connection, flush, fence, None).await?;
-    crash_point!("before_commit");
+    reached(Point::BeforeCommit);
     flush.gate.pass(flush.kind).await?;
     Ok(flushed)
 }
@@ -213,12 +213,13 @@ async fn inside(
     if !is_held {
         return Err(attempt::lost());
     }
-    crash_point!("before_locks");
+    journal::stands(connection, flush.target, flush.id).await?;
+    reached(Point::BeforeLocks);
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush, known).await?;
     lock::same_reads(connection, flush.reads).await?;
-    crash_point!("before_writes");
+    reached(Point::BeforeWrites);
     let mut writer = journal::Writer::new(flush.target, flush.key, flush.id);
     let mut changes = 0_u64;
     let prints = Fingerprints::take(connection, flush.groups).await?;
@@ -226,10 +227,10 @@ async fn inside(
         let head = Head::of(group);
         for batch in statement::batches(group) {
             let stored = write_batch(connection, flush.tenant, group, batch, flush.resolved).await?;
-            crash_point!("between_write_and_journal");
+            reached(Point::BetweenWriteAndJournal);
             writer.page(connection, &head, journal::entries(batch, &stored)).await?;
             changes += u64::try_from(batch.len()).unwrap_or(0);
-            crash_point!("between_batches");
+            reached(Point::BetweenBatches);
         }
     }
     if connection.engine() == Engine::Postgres {
@@ -248,7 +249,7 @@ async fn inside(
         committed_at_us: flush.now_us,
         changes: i64::try_from(changes).unwrap_or(i64::MAX),
     };
-    crash_point!("before_consumption");
+    reached(Point::BeforeConsumption);
     writer.commit(connection, flush.target, &commit).await?;
     fence.release(connection, flush.target).await?;
     Ok(Flushed { changes })

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use mendwright_core::binding::Resolved;
 use mendwright_core::code::Code;
+use mendwright_crash::{Point, reached};
 
 use super::super::connection::{Connection, Role};
 use super::super::engine::Engine;
@@ -18,7 +19,6 @@ use super::group::{Group, arrange};
 use super::inverse::Inverse;
 use super::journal::{Entry, Head, Page, entries};
 use super::{lock, orphans, statement, write_batch};
-use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -49,6 +49,7 @@ pub(crate) async fn rehearse(
         Err(Error::Unavailable { message, .. }) => return Ok(Rehearsed::NotHeld(message)),
         Err(error) => return Err(error),
     };
+    reached(Point::BeforeRehearsal);
     let limit = target.dry_run_lock_max;
     let backend = Backend::of(&mut connection).await?;
     connection.limit_statements(limit).await?;
@@ -65,6 +66,7 @@ pub(crate) async fn rehearse(
         }
         Ok(outcome) => {
             let rolled_back = connection.batch("ROLLBACK").await;
+            reached(Point::AfterRehearsal);
             connection.close().await;
             match outcome {
                 Err(Error::Unavailable { code: Code::TargetLocked, .. }) => {
@@ -91,7 +93,7 @@ async fn in_transaction(
     let start = whole(connection, groups).await?;
     let mut pages = Vec::new();
     make(connection, tenant, groups, resolved, Some(&mut pages)).await?;
-    crash_point!("in_rehearsal");
+    reached(Point::InRehearsal);
     let mut back = Vec::with_capacity(pages.len());
     for Page { head, rows } in pages.into_iter().rev() {
         back.push(Inverse::new(&head, target.engine, resolved)?.group(rows.iter().rev()));

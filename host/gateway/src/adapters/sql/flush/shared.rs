@@ -16,6 +16,7 @@ use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as Slot, PoisonError};
 
+use mendwright_crash::{Point, reached};
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
@@ -23,7 +24,6 @@ use super::super::connection::{Connection, Role};
 use super::fence::Fence;
 use super::known::Known;
 use super::{ATTEMPTS_MAX, Flush, Flushed, after_commit_failed, begin, inside, prune_a_little, relations};
-use crate::crash::crash_point;
 use crate::error::{Classified, Error, Result};
 use crate::gate::{Gate, Kind};
 use crate::target::Target;
@@ -79,12 +79,12 @@ pub(super) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
     let mut alone = false;
     for _ in 0..ATTEMPTS_MAX {
         flush.gate.pass(flush.kind).await?;
-        crash_point!("before_fence");
+        reached(Point::BeforeFence);
         let mut turn = Turn::wait(flush).await?;
         if alone {
             let _ = turn.commit(flush).await;
         }
-        crash_point!("before_begin");
+        reached(Point::BeforeBegin);
         turn.begin(flush).await?;
         let made = turn.make(flush).await;
         if !turn.is_shared() {
@@ -92,13 +92,13 @@ pub(super) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
         }
         if alone && made.is_ok() {
             turn.commit(flush).await?;
-            crash_point!("after_commit");
+            reached(Point::AfterCommit);
             return made;
         }
         let waits = turn.end(&flush.target.writer);
         match waits.outcome(flush).await {
             Outcome::Committed => {
-                crash_point!("after_commit");
+                reached(Point::AfterCommit);
                 return made;
             }
             Outcome::Unknown => return made.and(Err(Error::CommitUnknown)),
@@ -335,7 +335,7 @@ async fn in_savepoint(connection: &mut Connection, flush: &Flush<'_>, known: &mu
     connection.batch("SAVEPOINT mendwright_flush").await?;
     let fence = Fence::new(flush.tenant, flush.id.run, flush.attempt, relations(flush.groups));
     let flushed = inside(connection, flush, &fence, Some(known)).await?;
-    crash_point!("before_commit");
+    reached(Point::BeforeCommit);
     flush.gate.pass(flush.kind).await?;
     connection.batch("RELEASE mendwright_flush").await?;
     Ok(flushed)

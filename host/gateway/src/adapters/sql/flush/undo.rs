@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use mendwright_core::binding::{Resolved, ResolvedColumn};
 use mendwright_core::change::Action;
-use mendwright_core::code::Code;
 use mendwright_core::merkle::Tree;
 use mendwright_core::plan::header::Digest;
 use mendwright_core::value::Value;
@@ -17,7 +16,7 @@ use super::super::engine::Engine;
 use super::super::raw::{Raw, shown_key, to_value};
 use super::group::{Group, RowWrite, arrange};
 use super::inverse::Inverse;
-use super::journal::{Entry, FlushId, Generation, Head, MacKey, Page, Reader};
+use super::journal::{self, Entry, FlushId, Generation, Head, MacKey, Page, Reader};
 use super::look::{stored, tags};
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -103,10 +102,7 @@ impl<'a> Of<'a> {
         let id = FlushId { run: self.run, generation: self.generation, batch };
         let found = Reader::open(connection, self.target, self.key, id).await?;
         if found.is_none() && batch == 0 {
-            return Err(Error::refused(
-                Code::JournalExpired,
-                "the target's journal does not hold this run (any more): it can no longer be undone",
-            ));
+            return Err(journal::absent(connection, self.target, id).await?);
         }
         Ok(found)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use mendwright_crash::{Point, reached};
 use mendwright_store::{Begun, RunNumber};
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ pub(super) async fn post(
     let wait = waiting.duration()?;
     let key = key(&headers, &peer, &body)?;
     let request = request(&shared, body, peer).await?;
+    reached(Point::RequestRead);
     let (status, mut run) = match shared.host.enqueue(&request, key.as_ref()).await? {
         Begun::New(run) => (StatusCode::CREATED, run),
         Begun::Before(run) => (StatusCode::OK, run),

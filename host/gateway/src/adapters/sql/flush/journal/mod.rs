@@ -46,6 +46,17 @@ pub(crate) struct FlushId<'a> {
     pub(crate) batch: u32,
 }
 
+impl FlushId<'_> {
+    /// What was committed before it: the batch before, or the flush that it undoes. `None` of the first one.
+    const fn stands_on(self) -> Option<Self> {
+        match self {
+            Self { batch: 1.., .. } => Some(Self { batch: self.batch - 1, ..self }),
+            Self { generation: 1.., .. } => Some(Self { generation: self.generation - 1, ..self }),
+            Self { .. } => None,
+        }
+    }
+}
+
 /// The one line that says a flush was committed; unique by digest and by (run, generation), with its
 /// batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -192,6 +203,29 @@ pub(crate) async fn unused(
         0 => Ok(()),
         _ => Err(used()),
     }
+}
+
+/// Says so where the target lost what this flush stands on: it was set back to a time before, or replaced.
+pub(crate) async fn stands(connection: &mut Connection, target: &Target, id: FlushId<'_>) -> Result<()> {
+    match id.stands_on() {
+        Some(before) if find(connection, target, before).await?.is_none() => Err(lost(id.run)),
+        _ => Ok(()),
+    }
+}
+
+/// Why there is no journal to read: it was kept long enough, or the target lost it.
+pub(crate) async fn absent(connection: &mut Connection, target: &Target, id: FlushId<'_>) -> Result<Error> {
+    Ok(match find(connection, target, id).await? {
+        Some(_) => Error::refused(
+            Code::JournalExpired,
+            "the target's journal does not hold this run any more: it can no longer be undone",
+        ),
+        None => lost(id.run),
+    })
+}
+
+fn lost(run: &str) -> Error {
+    Error::Diverged(format!("the target does not know of a write of {run} that it had committed"))
 }
 
 fn used() -> Error {

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use mendwright_store::RunRecord;
 
-use crate::api::act::{AppliedBody, ConfirmBody};
+use crate::api::act::{AppliedBody, ApplyBody};
 use crate::api::problem::ProblemBody;
 use crate::api::run::RunBody;
 use crate::engine::problem;
@@ -23,13 +23,13 @@ pub(super) async fn post(
     Path(reference): Path<String>,
     Params(waiting): Params<Waiting>,
     peer: Peer,
-    Body(ConfirmBody { confirm }): Body<ConfirmBody>,
+    Body(ApplyBody { confirm, break_glass }): Body<ApplyBody>,
 ) -> Answer<Response> {
     shared.takes_work()?;
     let wait = waiting.duration()?;
     let run = find(&shared, &reference).await?;
     shared.desk.forget(run.number);
-    let run = shared.host.ask_apply(run.number, &confirm, &peer.0).await?;
+    let run = shared.host.ask_apply(run.number, &confirm, (&peer.0, break_glass.as_deref())).await?;
     shared.bell.ring();
     let waited = match wait {
         Some(wait) => shared.desk.wait(shared.host.store(), run.number, wait).await?,

@@ -7,7 +7,9 @@ mod compensation;
 mod decisions;
 mod events;
 mod log;
+mod paper;
 mod plan;
+mod session_votes;
 mod show;
 mod undo;
 mod votes;
@@ -29,6 +31,8 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/events", get(events::get))
         .route("/compensation", get(compensation::get))
         .route("/decisions", get(decisions::get))
+        .route("/paper", get(paper::get))
+        .route("/session-votes", post(session_votes::post))
         .route("/votes", post(votes::post))
         .route("/watch", get(watch::get))
         .route("/apply", post(apply::post))

@@ -2,6 +2,7 @@
 //! trigger of the application's own writes down what it saw, and no host can write there by itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mendwright_checker::{Db, LogKey, Promises, Scene};
 use mendwright_tests::postgres::{Cluster, Database};
@@ -92,38 +93,73 @@ pub(super) async fn world(server: Option<Database>) -> World {
 /// Where hosts run: control store and target of one engine, each a database of its own.
 pub(super) struct Ground {
     pub(super) house: House,
-    pub(super) cluster: Option<Cluster>,
+    pub(super) cluster: Option<Arc<Cluster>>,
+    /// On a server: the target's, and the control store's where that has its own.
+    databases: Vec<Database>,
     control_url: String,
 }
 
 impl Ground {
     pub(super) async fn new(engine: Engine, cluster: Option<Cluster>) -> Self {
-        let (target, control) = match &cluster {
-            None => (None, Control::Sqlite),
-            Some(cluster) => {
-                let target = cluster.empty_database("counters").await.unwrap();
-                (Some(target), Control::Postgres(cluster.empty_database("control").await.unwrap()))
-            }
-        };
-        assert_eq!(target.is_some(), engine == Engine::Postgres);
-        let control_url = control.url().to_owned();
-        let mut house = House::with(world(target).await, control);
-        house.more = "[audit]\nevery = \"1s\"\n";
-        Self { house, cluster, control_url }
+        Self::of(engine, cluster, &["counters", "control"]).await
     }
 
-    /// What the audit log of the house is signed with, once everything in it is.
-    pub(super) fn sign(&self, host: &str) -> LogKey {
-        let signed = self.house.cli(host, &["--no-host", "audit", "checkpoint"]);
-        assert!(signed.status.success(), "{signed:?}");
+    /// The same; on a server both are in one database.
+    pub(super) async fn in_one(engine: Engine, cluster: Option<Cluster>) -> Self {
+        Self::of(engine, cluster, &["counters"]).await
+    }
+
+    async fn of(engine: Engine, cluster: Option<Cluster>, names: &[&str]) -> Self {
+        let cluster = cluster.map(Arc::new);
+        let mut databases = Vec::new();
+        if let Some(cluster) = &cluster {
+            for name in names {
+                databases.push(cluster.empty_database(name).await.unwrap());
+            }
+        }
+        assert_eq!(databases.is_empty(), engine == Engine::Sqlite);
+        let world = world(databases.first().cloned()).await;
+        Self::with(cluster, databases, |control| House::with(world, control))
+    }
+
+    fn with(cluster: Option<Arc<Cluster>>, databases: Vec<Database>, house: impl FnOnce(Control) -> House) -> Self {
+        let control = databases.last().cloned().map_or(Control::Sqlite, Control::Postgres);
+        let control_url = control.url().to_owned();
+        let mut house = house(control);
+        house.more = "[audit]\nevery = \"1s\"\n";
+        Self { house, cluster, databases, control_url }
+    }
+
+    /// A copy of it as it is now, elsewhere. Nobody may have it open.
+    pub(super) async fn copy(&self) -> Self {
+        let mut databases = Vec::new();
+        if let Some(cluster) = &self.cluster {
+            for of in &self.databases {
+                databases.push(cluster.copy(of).await.unwrap());
+            }
+        }
+        let world = self.house.world.copy(databases.first().cloned());
+        let mut copy = Self::with(self.cluster.clone(), databases, |control| House::beside(world, control));
+        copy.house.more = self.house.more;
+        copy
+    }
+
+    /// What the audit log of the house is signed with.
+    pub(super) fn key(&self, host: &str) -> LogKey {
         let key = self.house.cli(host, &["--no-host", "audit", "key"]);
         assert!(key.status.success(), "{key:?}");
         LogKey::parse(&String::from_utf8(key.stdout).unwrap()).unwrap()
     }
 
     pub(super) fn scene(&self, host: &str, promises: Promises) -> Scene {
-        let tables = TABLES.map(ToOwned::to_owned).to_vec();
-        Scene { key: self.sign(host), tables, first: FIRST, promises }
+        self.scene_of(host, self.key(host), promises)
+    }
+
+    /// The same where the key is known. Everything in the audit log is signed first.
+    pub(super) fn scene_of(&self, host: &str, key: LogKey, promises: Promises) -> Scene {
+        let signed = self.house.cli(host, &["--no-host", "audit", "checkpoint"]);
+        assert!(signed.status.success(), "{signed:?}");
+        Scene { key, tables: TABLES.map(ToOwned::to_owned).to_vec(), first: FIRST, promises }
     }
 
     /// Connections of the checker's own: to the control store and to the target.
