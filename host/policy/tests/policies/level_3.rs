@@ -132,6 +132,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             plan,
             approvals,
             applied_at,
+            more_last_hour: 0,
             kill_switch,
             safe_mode,
             auto_heal_off: false,
