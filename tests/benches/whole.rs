@@ -4,7 +4,6 @@
 //! --bench whole`
 
 #![expect(clippy::print_stdout, reason = "the figures are what the bench is for")]
-#![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use std::time::Duration;
 

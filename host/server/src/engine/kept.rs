@@ -23,10 +23,13 @@ const SETTLED_US: i64 = 1_000_000;
 /// in nanoseconds.
 type Stamp = (u64, u64, u64, i128, i128);
 
+/// A manifest, and its files as they were when it was read.
+type Read = (Vec<Option<Stamp>>, Manifest);
+
 /// Jobs as they were read.
 #[derive(Default)]
 pub(super) struct Kept {
-    manifests: Mutex<BTreeMap<PathBuf, (Vec<Option<Stamp>>, Manifest)>>,
+    manifests: Mutex<BTreeMap<PathBuf, Read>>,
     components: Mutex<BTreeMap<PathBuf, (Option<Stamp>, Component)>>,
 }
 
