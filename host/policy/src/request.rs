@@ -208,6 +208,11 @@ fn trusting(pairs: &mut Pairs<'_>, names: &Names, facts: &Facts, settings: &Sett
     pairs.word("trust", computed.trust.word());
     // What nobody named is taken for the most.
     pairs.word("wanted", facts.trust_wanted.unwrap_or(Trust::Auto).word());
+    approvals(pairs, names, settings, computed);
+}
+
+/// Whose word there is, and whose would count.
+fn approvals(pairs: &mut Pairs<'_>, names: &Names, settings: &Settings, computed: &Computed) {
     pairs.push("approver_role", || entity(uid(&names.role, &settings.approver_role)));
     pairs.push("approvers", || {
         Expression::new_set(computed.approvers.iter().map(|name| entity(uid(&names.person, name))))
@@ -234,11 +239,7 @@ fn of_a_run(pairs: &mut Pairs<'_>, names: &Names, facts: &Facts, settings: &Sett
         Expression::new_set(words.map(|word| Expression::new_string(word.into())))
     });
     pairs.boolean("own_request", computed.own_request);
-    pairs.push("approver_role", || entity(uid(&names.role, &settings.approver_role)));
-    pairs.push("approvers", || {
-        Expression::new_set(computed.approvers.iter().map(|name| entity(uid(&names.person, name))))
-    });
-    pairs.number("approvals", computed.approvals);
+    approvals(pairs, names, settings, computed);
     pairs.number("approvals_needed", computed.approvals_needed);
     pairs.boolean("already_approved", computed.already_approved);
     pairs.word("trust", computed.trust.word());

@@ -13,8 +13,8 @@
 //! - [`run`]: a run as the store knows it; [`create`]: how it begins; [`transition`]: how it moves,
 //!   [`events`]: what was written of that;
 //!   [`find`]: how people name it; [`rollout`]: one job for many tenants; [`schedule`]: by the clock;
-//! - [`ask`]: what is to be done with it; [`lease`]: who works on it; `owner`: whether that process is alive; [`wake`]: telling others of work;
-//!   [`standing`]: what is not settled;
+//! - [`ask`]: what is to be done with it; [`lease`]: who works on it; `owner`: whether that process is alive;
+//!   [`wake`]: telling others of work; [`standing`]: what is not settled;
 //! - [`decide`]: a decision and what follows from it, in one transaction; [`around`]: what it stands on, of
 //!   [`switches`], [`people`], [`trust`]; [`proposals`]: what people are to be next;
 //!   [`at_once`]: the whole beginning of a run that nobody has to wait for;
