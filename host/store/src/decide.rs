@@ -2,6 +2,7 @@
 //! follows from it. Approving, withdrawing and throwing a switch are serialised with it: they write the
 //! rows that it holds.
 
+use mendwright_core::policy::Effect;
 use mendwright_core::run::State;
 use mendwright_crash::{Point, reached};
 
@@ -251,9 +252,11 @@ async fn write(
         .execute(conn.reborrow())
         .await
         .map_err(failed)?;
-        let decided = decided(stage, effect, decision, now_us).run(run).tenant(&known.run.tenant);
-        // The same refusal again and again is one entry that counts.
-        let decided = decided.once(format!("decision:{}:{stage}:{effect}:{decision}", run.get()));
+        let mut decided = decided(stage, effect, decision, now_us).run(run).tenant(&known.run.tenant);
+        // The same refusal again and again is one entry that counts. What was allowed was allowed then.
+        if effect != Effect::Allow.word() {
+            decided = decided.once(format!("decision:{}:{stage}:{effect}:{decision}", run.get()));
+        }
         audit::record(conn.reborrow(), decided, failed).await?;
     }
     let mut state = None;
@@ -310,6 +313,22 @@ mod tests {
         assert_eq!(store.votes(run).await.unwrap()[0].envelope, "vote");
         assert_eq!(store.decisions(run).await.unwrap()[0].decision, decision());
         assert_eq!(store.run(run).await.unwrap().state, State::AwaitingApproval);
+    }
+
+    /// Whoever counts approvals again looks for the answer of that moment.
+    #[tokio::test]
+    async fn each_yes_is_an_entry_of_its_own_and_the_same_no_is_counted() {
+        let (_dir, store) = opened().await;
+        let run = planned(&store, "Germany", 1).await;
+        for effect in ["allow", "deny", "allow", "deny"] {
+            let decision = Decision { effect: effect.to_owned(), ..decision() };
+            let judge = |_: &Known| Ok::<_, ()>((Verdict { decision: Some(decision), ..Verdict::default() }, ()));
+            store.decide(run, None, judge).await.unwrap().unwrap();
+        }
+        let told = store.audit_entries(None, 100).await.unwrap();
+        let told = told.iter().filter(|entry| entry.kind == "policy.decided");
+        let told: Vec<_> = told.map(|entry| (entry.body.contains("\"allow\""), entry.times)).collect();
+        assert_eq!(told, [(true, 1), (false, 2), (true, 1)]);
     }
 
     #[tokio::test]
