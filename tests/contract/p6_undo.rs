@@ -341,3 +341,22 @@ async fn what_was_never_applied_cannot_be_undone() {
         before.assert_unchanged(&world.dump_everything().await);
     }
 }
+
+/// A job that was taken away must not be the way around whose word its undo takes.
+#[tokio::test]
+async fn an_undo_with_conflicts_takes_the_same_word_where_the_job_is_gone() {
+    for engine in ENGINES {
+        let world = shop(engine).await;
+        let host = world.host().await;
+        let run = applied(&host, mixed()).await;
+        world.sql("UPDATE article SET ratio = 0.7 WHERE id = 1").await;
+        let meddled = world.dump().await;
+        std::fs::remove_dir_all(world.directory().join("jobs")).unwrap();
+        let (_, preview) = host.undo_preview(run.number).await.unwrap();
+        let undo = async || host.undo(run.number, &preview.digest.hex(), "person:alice").await;
+        assert_eq!(code(undo().await), Code::ApprovalsMissing, "{engine:?}");
+        meddled.assert_unchanged(&world.dump().await);
+        host.approve_undo(run.number).await.unwrap();
+        assert_eq!(undo().await.unwrap().restored, MIXED - 1, "{engine:?}");
+    }
+}

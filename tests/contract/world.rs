@@ -8,10 +8,11 @@ use mendwright::config::Config;
 use mendwright::config::env::Env;
 use mendwright::engine::{Applied, Host, PlanRequest};
 use mendwright::view::problem::Problem;
-use mendwright_core::approval::{Ballot, Verb};
+use mendwright_core::approval::{Ballot, Subject, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::key::SecretKey;
 use mendwright_core::plan::BoundChange;
+use mendwright_core::policy::Effect;
 use mendwright_core::run::State;
 use mendwright_store::{ChangeFilter, RunNumber, RunRecord};
 use mendwright_tests::chinook::{Journal, SqliteFile};
@@ -381,7 +382,10 @@ pub(crate) trait Short {
     async fn attack(&self, tenant: &str, params: serde_json::Value) -> Result<RunRecord, Problem>;
     /// Lets bob say yes to a plan that waits for somebody's word.
     async fn approve(&self, run: RunNumber) -> Result<(), Problem>;
+    /// Lets bob say yes to the undo of a run, as it would be done now.
+    async fn approve_undo(&self, run: RunNumber) -> Result<(), Problem>;
     async fn confirm(&self, run: &RunRecord) -> Result<Applied, Problem>;
+    /// Undoes what can be undone; bob approves what takes somebody's word.
     async fn undo_all(&self, run: RunNumber) -> Result<mendwright::engine::Undone, Problem>;
     async fn changes(&self, run: RunNumber) -> Vec<BoundChange>;
     async fn log_of(&self, run: RunNumber) -> Vec<String>;
@@ -402,10 +406,11 @@ impl Short for Host {
         if self.store().run(run).await.unwrap().state != State::AwaitingApproval {
             return Ok(());
         }
-        let ballot = Ballot { verb: Verb::Approve, reason: None, lasts_us: 3_600_000_000 };
-        let key = std::fs::read_to_string(self.demo_key("bob")).expect("the demo's second key");
-        let envelope = self.ballot(run, &ballot, &SecretKey::parse(key.trim()).unwrap()).await?;
-        self.vote(run, envelope.to_json().as_bytes()).await.map(drop)
+        bob_approves(self, run, Subject::Plan).await
+    }
+
+    async fn approve_undo(&self, run: RunNumber) -> Result<(), Problem> {
+        bob_approves(self, run, Subject::Undo).await
     }
 
     async fn confirm(&self, run: &RunRecord) -> Result<Applied, Problem> {
@@ -415,7 +420,12 @@ impl Short for Host {
     }
 
     async fn undo_all(&self, run: RunNumber) -> Result<mendwright::engine::Undone, Problem> {
-        let (_, preview) = self.undo_preview(run).await?;
+        let (record, preview) = self.undo_preview(run).await?;
+        if preview.restores() > 0
+            && self.undo_answer(&record, &preview, "person:alice").await?.effect == Effect::NeedsApproval
+        {
+            self.approve_undo(run).await?;
+        }
         self.undo(run, &preview.digest.hex()[..16], "person:alice").await
     }
 
@@ -427,6 +437,13 @@ impl Short for Host {
     async fn log_of(&self, run: RunNumber) -> Vec<String> {
         self.store().log(run).await.unwrap().into_iter().map(|line| line.text).collect()
     }
+}
+
+async fn bob_approves(host: &Host, run: RunNumber, about: Subject) -> Result<(), Problem> {
+    let ballot = Ballot { verb: Verb::Approve, reason: None, lasts_us: 3_600_000_000 };
+    let key = std::fs::read_to_string(host.demo_key("bob")).expect("the demo's second key");
+    let envelope = host.ballot(run, &ballot, (&SecretKey::parse(key.trim()).unwrap(), about)).await?;
+    host.vote(run, envelope.to_json().as_bytes()).await.map(drop)
 }
 
 /// The code of what must not have worked.

@@ -9,7 +9,7 @@
 //! - [`class`], [`authority`], [`budget`]: what is touched, by whose leave, and how much of it;
 //! - [`level`]: what follows from that for who may start it;
 //! - [`merkle`], [`commitment`], [`plan`]: the changes as something people can approve;
-//! - [`compare`]: the plan of then against the changes of now;
+//! - [`compare`]: the plan of then against the changes of now; [`undo`]: the way back, as people approve it;
 //! - [`run`], [`task`]: a repair from its dry run to its end, and what is to be done with it;
 //!   [`work`]: what a worker does next, and what it writes down of how that ended; [`recovery`]: what follows
 //!   from what a dead process left; [`switch`], [`gate`]: what holds it still;
@@ -52,5 +52,6 @@ pub mod task;
 pub mod text;
 pub mod tlog;
 pub mod trust;
+pub mod undo;
 pub mod value;
 pub mod work;

@@ -97,6 +97,12 @@ pub struct ProvenEntry {
 }
 
 impl ProvenEntry {
+    /// The entry's bytes, where they are base64.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(&self.entry).ok()
+    }
+
     /// An entry with its inclusion proof.
     #[must_use]
     pub fn new(index: u64, entry: &[u8], path: &[merkle::Hash]) -> Self {
@@ -126,6 +132,9 @@ pub struct Decision {
     pub statements: Vec<Received>,
     /// The plan.
     pub plan: Digest,
+    /// The undo, where it was decided about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Digest>,
     /// The run's nonce.
     pub nonce: Nonce,
     /// Whose data.
@@ -178,6 +187,9 @@ pub struct RunProof {
     /// The word of people, where the run needed any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// The same about each undo that needed any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undos: Vec<Decision>,
     /// The states of the log that the statements name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Kept>,
@@ -214,7 +226,8 @@ impl RunProof {
         if proof.format != FORMAT {
             return Err(InvalidProof::Field("`format` is not one that this version knows"));
         }
-        let statements = proof.decision.as_ref().map_or(0, |decision| decision.statements.len());
+        let decisions = proof.decision.iter().chain(&proof.undos);
+        let statements: usize = decisions.map(|decision| decision.statements.len()).sum();
         if proof.entries.len() > ENTRIES_MAX || statements > STATEMENTS_MAX {
             return Err(InvalidProof::TooLarge);
         }
@@ -231,8 +244,9 @@ impl RunProof {
             return Err(InvalidProof::Field("`entries` are in the log's order, each once"));
         }
         let mut entries = Vec::with_capacity(self.entries.len());
-        for ProvenEntry { index, entry, path } in &self.entries {
-            let bytes = STANDARD.decode(entry).ok().filter(|bytes| bytes.len() <= tile::ENTRY_BYTES_MAX);
+        for proven in &self.entries {
+            let ProvenEntry { index, path, .. } = proven;
+            let bytes = proven.bytes().filter(|bytes| bytes.len() <= tile::ENTRY_BYTES_MAX);
             let bytes = bytes.ok_or(InvalidProof::Field("`entry` is not base64, or too long"))?;
             let path = hashes(path, PATH_MAX)?;
             tree::verify_inclusion(&merkle::leaf(&bytes), *index, checkpoint.size, &checkpoint.root, &path)
@@ -258,7 +272,7 @@ impl RunProof {
 
     /// The states of the log that the statements name.
     fn named(&self) -> impl Iterator<Item = CheckpointRef> {
-        let statements = self.decision.iter().flat_map(|decision| &decision.statements);
+        let statements = self.decision.iter().chain(&self.undos).flat_map(|decision| &decision.statements);
         statements.filter_map(|received| Statement::read(&received.envelope).ok()).map(|said| said.checkpoint)
     }
 
@@ -268,11 +282,24 @@ impl RunProof {
     /// # Errors
     /// [`InvalidProof`] where the registry does not lead to the root.
     pub fn recount(&self, root: &Digest, host_keys: &[PublicKey]) -> Result<Option<Recount>, InvalidProof> {
-        let Some(decision) = &self.decision else { return Ok(None) };
+        self.decision.as_ref().map(|decision| self.recount_of(decision, root, host_keys)).transpose()
+    }
+
+    /// The same of one decision, about the plan or about an undo.
+    ///
+    /// # Errors
+    /// As [`RunProof::recount`].
+    pub fn recount_of(
+        &self,
+        decision: &Decision,
+        root: &Digest,
+        host_keys: &[PublicKey],
+    ) -> Result<Recount, InvalidProof> {
         let run: RunId = self.run.parse().map_err(|_| InvalidProof::Field("`run` is no run's id"))?;
         let chain = Chain::verify(root, &decision.registry)?;
         let expected = Expected {
             plan: decision.plan,
+            undo: decision.undo,
             run,
             nonce: decision.nonce,
             tenant: &decision.tenant,
@@ -296,7 +323,7 @@ impl RunProof {
             level: decision.level,
             now_us: decision.decided_at_us,
         };
-        Ok(Some(Recount { tally: approval::tally(&votes, &terms), not_counted }))
+        Ok(Recount { tally: approval::tally(&votes, &terms), not_counted })
     }
 }
 
@@ -342,6 +369,7 @@ mod tests {
         let statement = Statement {
             verb: Verb::Approve,
             plan: Digest([1; 32]),
+            undo: None,
             run: run.to_string(),
             nonce: Nonce([9; 16]),
             tenant: "globex".into(),
@@ -360,6 +388,7 @@ mod tests {
             registry: vec![signed(&people(), &[1])],
             statements: vec![Received { envelope, at_us: NOW - 1 }],
             plan: statement.plan,
+            undo: None,
             nonce: statement.nonce,
             tenant: statement.tenant,
             targets: statement.targets,
@@ -388,6 +417,7 @@ mod tests {
             checkpoint: checkpoint.sign(&secret(LOG)).unwrap().to_string(),
             entries: [2, 5, 10].map(prove).into(),
             decision: Some(decision(run, known.clone())),
+            undos: Vec::new(),
             kept: vec![Kept::new(known, &path)],
         }
     }

@@ -109,6 +109,7 @@ impl Names {
                 | Action::Approve
                 | Action::Reject
                 | Action::Rollback
+                | Action::ApproveUndo
                 | Action::Cancel
                 | Action::Read,
                 _,
@@ -149,7 +150,13 @@ pub(crate) fn question(
     let (principal, resource) = (actor.uid(), subject.uid());
     let mut pairs = Pairs { all: Vec::new(), words };
     match facts.action {
-        Action::Preview | Action::Apply | Action::Approve | Action::Reject | Action::Rollback | Action::Cancel => {
+        Action::Preview
+        | Action::Apply
+        | Action::Approve
+        | Action::Reject
+        | Action::Rollback
+        | Action::ApproveUndo
+        | Action::Cancel => {
             of_a_run(&mut pairs, names, facts, settings, computed);
         }
         Action::Trust => trusting(&mut pairs, names, facts, settings, computed),
@@ -259,6 +266,8 @@ fn of_a_run(pairs: &mut Pairs<'_>, names: &Names, facts: &Facts, settings: &Sett
     pairs.boolean("expired", computed.expired);
     pairs.boolean("rehearsed", computed.rehearsed);
     pairs.number("level_of_plan", computed.level_of_plan.map_or(0, u8::from));
+    pairs.boolean("undo_late", computed.undo_late);
+    pairs.number("undo_conflicts", computed.undo_conflicts);
     pairs.number("changes", computed.n_changes);
     pairs.number("changes_max", settings.changes_max);
     pairs.number("share", computed.share);

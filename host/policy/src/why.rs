@@ -25,7 +25,7 @@ impl Asking<'_> {
     /// Whether the word of people, and nothing else, would make a yes of it; and whose.
     pub(crate) fn people(&self, verdict: &Verdict) -> Option<Vec<Missing>> {
         let Self { engine, facts, settings, computed } = self;
-        if !matches!(facts.action, Action::Apply | Action::Trust) || !verdict.errors.is_empty() {
+        if !matches!(facts.action, Action::Apply | Action::Rollback | Action::Trust) || !verdict.errors.is_empty() {
             return None;
         }
         // A forbid that does not look at approvals forbids however many there are.
@@ -121,7 +121,9 @@ enum Lacks {
 fn of_builtin(id: &str, facts: &Facts, computed: &Computed) -> Option<Lacks> {
     let plan = facts.plan.as_ref();
     Some(Lacks::This(match id {
-        "level-3-needs-people" | "safe-mode-needs-people" | "auto-needs-another" => return Some(Lacks::Approvals),
+        "level-3-needs-people" | "safe-mode-needs-people" | "undo-needs-people" | "auto-needs-another" => {
+            return Some(Lacks::Approvals);
+        }
         "kill-switch" | "kill-switch-undo" | "kill-switch-trust" => {
             Missing::KillSwitch { kill_switch: "thrown".to_owned() }
         }
@@ -170,8 +172,9 @@ fn of_default(id: &str, facts: &Facts, settings: &Settings, computed: &Computed)
 }
 
 fn approvals(facts: &Facts, settings: &Settings, approvals: u32) -> Missing {
-    let not_person =
-        matches!(facts.requester, mendwright_core::policy::Who::Person(_)).then(|| facts.requester.to_string());
+    // Whoever undoes asks for the undo.
+    let asks = if facts.action == Action::Rollback { facts.actor.who() } else { facts.requester.clone() };
+    let not_person = matches!(asks, mendwright_core::policy::Who::Person(_)).then(|| asks.to_string());
     Missing::Approvals { approvals, role: settings.approver_role.clone(), not_person }
 }
 
@@ -196,7 +199,7 @@ fn unpermitted(facts: &Facts, settings: &Settings, computed: &Computed) -> Missi
         (Actor::Person { .. }, Action::Preview | Action::Apply | Action::Rollback | Action::Cancel) => {
             Missing::Role { role_of: role(&[OPERATOR]), actor }
         }
-        (Actor::Person { .. }, Action::Approve | Action::Reject) => {
+        (Actor::Person { .. }, Action::Approve | Action::ApproveUndo | Action::Reject) => {
             Missing::Role { role_of: vec![settings.approver_role.clone()], actor }
         }
         (Actor::Person { .. }, Action::Publish) => Missing::Role { role_of: role(&["admin"]), actor },
@@ -213,7 +216,10 @@ fn unpermitted(facts: &Facts, settings: &Settings, computed: &Computed) -> Missi
             let (job, tenant) = (facts.job.clone(), facts.tenant.clone());
             Missing::Trust { trust: Trust::Auto, trusted: computed.trust, job, tenant }
         }
-        (Actor::Machine { .. } | Actor::Host, Action::Apply | Action::Approve | Action::Reject) => by_person(facts),
+        (
+            Actor::Machine { .. } | Actor::Host,
+            Action::Apply | Action::Approve | Action::ApproveUndo | Action::Reject,
+        ) => by_person(facts),
         (
             Actor::Machine { .. } | Actor::Host,
             Action::Preview

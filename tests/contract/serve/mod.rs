@@ -18,4 +18,5 @@ mod schedules;
 mod sessions;
 mod stopping;
 mod trust;
+mod undo_approval;
 mod undo_since;

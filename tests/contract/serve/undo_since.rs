@@ -61,10 +61,17 @@ async fn what_somebody_changed_since_it_was_shown_is_not_undone_on_an_old_word()
     house.world.sql("UPDATE article SET price = 77 WHERE id = 2").await;
     let refused = house.cli("host", &["undo", "--since", "1h", "--confirm", &digits(&found["digest"])]);
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-    // Shown again it stays, and the rest is undone.
+    // Shown again it stays, and the rest is undone: with another person's word, since it is not what was approved.
     let again = preview(&house, &[]);
     assert_eq!((&again["runs"][1]["restores"], &again["runs"][1]["conflicts"]), (&1.into(), &1.into()), "{again}");
-    let undone = house.cli("host", &["undo", "--since", "1h", "--confirm", &digits(&again["digest"])]);
+    let stopped = house.cli("host", &["undo", "--since", "1h", "--confirm", &digits(&again["digest"])]);
+    let said = String::from_utf8_lossy(&stopped.stdout).into_owned();
+    assert!(!stopped.status.success() && said.contains("ERR_APPROVALS_MISSING"), "{stopped:?}");
+    let rest = preview(&house, &[]);
+    assert_eq!((rest["runs"].as_array().unwrap().len(), &rest["runs"][0]["number"]), (1, &1.into()), "{rest}");
+    let approved = house.cli("host", &["run", "approve", "1", "--undo", "--key", &house.keys_of("bob")]);
+    assert_eq!(approved.status.code(), Some(0), "{approved:?}");
+    let undone = house.cli("host", &["undo", "--since", "1h", "--confirm", &digits(&rest["digest"])]);
     assert_eq!(undone.status.code(), Some(0), "{undone:?}");
     assert_eq!(house.world.value("SELECT CAST(price AS TEXT) FROM article WHERE id = 1").await, "13.86");
     assert_eq!(house.world.value("SELECT CAST(price AS TEXT) FROM article WHERE id = 2").await, "77.0");

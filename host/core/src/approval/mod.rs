@@ -1,4 +1,4 @@
-//! People's word on a plan: approve, reject, withdraw.
+//! People's word on a plan, or on its undo: approve, reject, withdraw.
 //!
 //! - [`statement`]: what somebody signs, and how it is read back; [`paper`]: what they are handed for it;
 //! - [`mod@verify`]: whether a statement is genuine and is about this run;
@@ -13,7 +13,7 @@ pub mod tally;
 pub mod verify;
 
 pub use paper::{Ballot, Paper};
-pub use statement::{CheckpointRef, Means, Nonce, Statement, StatementError, Verb};
+pub use statement::{CheckpointRef, Means, Nonce, Statement, StatementError, Subject, Verb};
 pub use tally::{Counted, SetAside, Tally, Terms, tally};
 pub use verify::{Expected, NotCounted, Vote, verify};
 

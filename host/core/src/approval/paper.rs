@@ -15,7 +15,7 @@ pub struct Ballot {
     pub verb: Verb,
     /// Why; a rejection needs it.
     pub reason: Option<String>,
-    /// How long it counts, in microseconds; never longer than the plan.
+    /// How long it counts, in microseconds; never longer than what it is about.
     pub lasts_us: i64,
 }
 
@@ -24,6 +24,8 @@ pub struct Ballot {
 pub struct Paper {
     /// The plan's digest.
     pub plan: Digest,
+    /// The undo's digest, where it is for a word about undoing.
+    pub undo: Option<Digest>,
     /// The run.
     pub run: RunId,
     /// The run's nonce.
@@ -42,7 +44,7 @@ pub struct Paper {
     pub checkpoint: CheckpointRef,
     /// Now, by the control database's clock, in microseconds since 1970.
     pub now_us: i64,
-    /// When the plan becomes too old, on the same clock.
+    /// When the plan becomes too old, or can no longer be undone, on the same clock.
     pub last_us: i64,
 }
 
@@ -70,6 +72,7 @@ impl Paper {
         Statement {
             verb: ballot.verb,
             plan: self.plan,
+            undo: self.undo,
             run: self.run.to_string(),
             nonce: self.nonce,
             tenant: self.tenant,

@@ -1,4 +1,5 @@
-//! What somebody signs. A frozen format: RFC 8785 JSON, one payload type for each verb and each means.
+//! What somebody signs. A frozen format: RFC 8785 JSON, one payload type for each verb, each means, and for what it
+//! is about.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,9 +25,9 @@ pub const SESSION_BYTES_MAX: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
-    /// The plan may be applied.
+    /// The plan may be applied, or undone so.
     Approve,
-    /// The plan must not be applied; this ends the run.
+    /// The plan must not be applied; this ends the run. Of an undo: whoever approved it before has to say so again.
     Reject,
     /// What this person approved counts no more.
     Withdraw,
@@ -66,6 +67,20 @@ impl fmt::Display for Verb {
     }
 }
 
+/// What a word is about. One about the plan says nothing about its undo, nor the reverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// Applying the plan.
+    Plan,
+    /// Undoing what was applied, exactly as a preview shows it.
+    Undo,
+}
+
+impl Subject {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Plan, Self::Undo];
+}
+
 /// How a person says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Means {
@@ -92,22 +107,31 @@ impl Means {
 
     /// The payload type under which `verb` is signed.
     #[must_use]
-    pub const fn payload_type(self, verb: Verb) -> &'static str {
-        match (self, verb) {
-            (Self::OwnKey, Verb::Approve) => "application/vnd.mendwright.approve.v1+json",
-            (Self::OwnKey, Verb::Reject) => "application/vnd.mendwright.reject.v1+json",
-            (Self::OwnKey, Verb::Withdraw) => "application/vnd.mendwright.withdraw.v1+json",
-            (Self::Session, Verb::Approve) => "application/vnd.mendwright.session-approve.v1+json",
-            (Self::Session, Verb::Reject) => "application/vnd.mendwright.session-reject.v1+json",
-            (Self::Session, Verb::Withdraw) => "application/vnd.mendwright.session-withdraw.v1+json",
+    pub const fn payload_type(self, verb: Verb, about: Subject) -> &'static str {
+        match (self, about, verb) {
+            (Self::OwnKey, Subject::Plan, Verb::Approve) => "application/vnd.mendwright.approve.v1+json",
+            (Self::OwnKey, Subject::Plan, Verb::Reject) => "application/vnd.mendwright.reject.v1+json",
+            (Self::OwnKey, Subject::Plan, Verb::Withdraw) => "application/vnd.mendwright.withdraw.v1+json",
+            (Self::OwnKey, Subject::Undo, Verb::Approve) => "application/vnd.mendwright.undo-approve.v1+json",
+            (Self::OwnKey, Subject::Undo, Verb::Reject) => "application/vnd.mendwright.undo-reject.v1+json",
+            (Self::OwnKey, Subject::Undo, Verb::Withdraw) => "application/vnd.mendwright.undo-withdraw.v1+json",
+            (Self::Session, Subject::Plan, Verb::Approve) => "application/vnd.mendwright.session-approve.v1+json",
+            (Self::Session, Subject::Plan, Verb::Reject) => "application/vnd.mendwright.session-reject.v1+json",
+            (Self::Session, Subject::Plan, Verb::Withdraw) => "application/vnd.mendwright.session-withdraw.v1+json",
+            (Self::Session, Subject::Undo, Verb::Approve) => "application/vnd.mendwright.session-undo-approve.v1+json",
+            (Self::Session, Subject::Undo, Verb::Reject) => "application/vnd.mendwright.session-undo-reject.v1+json",
+            (Self::Session, Subject::Undo, Verb::Withdraw) => {
+                "application/vnd.mendwright.session-undo-withdraw.v1+json"
+            }
         }
     }
 
-    /// The means and the verb of a payload type.
+    /// The means, the verb and the subject of a payload type.
     #[must_use]
-    pub fn of_payload_type(payload_type: &str) -> Option<(Self, Verb)> {
-        let all = Self::ALL.into_iter().flat_map(|means| Verb::ALL.map(|verb| (means, verb)));
-        all.into_iter().find(|(means, verb)| means.payload_type(*verb) == payload_type)
+    pub fn of_payload_type(payload_type: &str) -> Option<(Self, Verb, Subject)> {
+        let verbs = |means| Verb::ALL.into_iter().flat_map(move |verb| Subject::ALL.map(|about| (means, verb, about)));
+        let mut all = Self::ALL.into_iter().flat_map(verbs);
+        all.find(|(means, verb, about)| means.payload_type(*verb, *about) == payload_type)
     }
 }
 
@@ -160,6 +184,9 @@ pub struct Statement {
     pub verb: Verb,
     /// The plan's digest: component, parameters, bindings, every change.
     pub plan: Digest,
+    /// The undo's digest, where it is about undoing: see [`crate::undo::digest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Digest>,
     /// The run: `run_018f…`.
     pub run: String,
     /// The run's nonce.
@@ -235,12 +262,27 @@ impl Statement {
         }
     }
 
+    /// What it is about.
+    #[must_use]
+    pub const fn about(&self) -> Subject {
+        match self.undo {
+            Some(_) => Subject::Undo,
+            None => Subject::Plan,
+        }
+    }
+
+    /// The payload type under which it is signed.
+    #[must_use]
+    pub const fn payload_type(&self) -> &'static str {
+        self.means().payload_type(self.verb, self.about())
+    }
+
     /// The statement, ready to be signed by [`Statement::key`].
     ///
     /// # Errors
     /// [`StatementError`] where it could not be read back.
     pub fn envelope(&self) -> Result<Envelope, StatementError> {
-        let envelope = Envelope::unsigned(self.means().payload_type(self.verb), self.payload())?;
+        let envelope = Envelope::unsigned(self.payload_type(), self.payload())?;
         Self::read(&envelope)?;
         Ok(envelope)
     }
@@ -251,7 +293,7 @@ impl Statement {
     /// [`StatementError`].
     pub fn read(envelope: &Envelope) -> Result<Self, StatementError> {
         let short = |text| crate::text::escape_short(text, crate::dsse::TYPE_BYTES_MAX);
-        let (means, outside) = Means::of_payload_type(envelope.payload_type())
+        let (means, outside, about) = Means::of_payload_type(envelope.payload_type())
             .ok_or_else(|| StatementError::Type(short(envelope.payload_type())))?;
         let payload = envelope.payload();
         if payload.len() > STATEMENT_BYTES_MAX {
@@ -267,6 +309,9 @@ impl Statement {
         }
         if statement.means() != means {
             return Err(StatementError::Field("`session` stands in what was said in one, and nowhere else"));
+        }
+        if statement.about() != about {
+            return Err(StatementError::Field("`undo` stands in what is said about an undo, and nowhere else"));
         }
         statement.check()?;
         Ok(statement)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::statement::{Statement, Verb};
+use super::statement::{Statement, Subject, Verb};
 use super::verify::Vote;
 use crate::code::Code;
 use crate::level::Level;
@@ -13,7 +13,7 @@ use crate::plan::Digest;
 /// What a run needs.
 #[derive(Clone, Debug)]
 pub struct Terms<'a> {
-    /// Who asked for it, and so cannot approve it.
+    /// Who asked for it, and so cannot approve it. Of an undo: who undoes.
     pub requester: &'a Actor,
     /// How many distinct persons must approve.
     pub needed: u32,
@@ -46,6 +46,8 @@ pub enum SetAside {
     SamePerson,
     /// The person withdrew it later.
     Withdrawn,
+    /// Of an undo: somebody said no later.
+    Rejected,
     /// It expired meanwhile.
     Expired,
     /// In another role than the plan wants.
@@ -67,9 +69,10 @@ impl SetAside {
 impl fmt::Display for SetAside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OwnRequest => "who asked for a repair does not approve it",
+            Self::OwnRequest => "who asked for a repair does not approve it, and who undoes does not approve the undo",
             Self::SamePerson => "the person's approval counts already",
             Self::Withdrawn => "the person withdrew it",
+            Self::Rejected => "somebody said no since: it takes a new one",
             Self::Expired => "it expired",
             Self::OtherRole => "the plan wants it in another role",
             Self::SessionAtLevel3 => "at level 3 a person approves with a key of their own, not in a session",
@@ -94,7 +97,8 @@ pub struct Tally {
     pub votes: Vec<Counted>,
     /// Who approves: distinct persons.
     pub approved_by: BTreeSet<PersonName>,
-    /// Who rejected it first, if anybody did. That is final.
+    /// Who rejected the plan first, if anybody did. That is final: there can be a new plan. Of an undo there is no
+    /// other while the rows stay as they are, and so a rejection takes the approvals before it, and no later one.
     pub rejected_by: Option<PersonName>,
     /// How many must approve.
     pub needed: u32,
@@ -129,6 +133,14 @@ pub fn tally(votes: &[Vote], terms: &Terms<'_>) -> Tally {
                     }
                     Counted::Yes
                 }
+                Verb::Reject if vote.statement().about() == Subject::Undo => {
+                    for (earlier, _) in std::mem::take(&mut standing).into_values() {
+                        if let Some(earlier) = results.get_mut(earlier) {
+                            *earlier = Counted::No(SetAside::Rejected);
+                        }
+                    }
+                    Counted::Yes
+                }
                 Verb::Reject => {
                     rejected_by = rejected_by.or_else(|| Some(vote.person().clone()));
                     Counted::Yes
@@ -154,8 +166,10 @@ fn set_aside(vote: &Vote, fresh: bool, terms: &Terms<'_>) -> Option<SetAside> {
     if statement.verb == Verb::Withdraw {
         return None;
     }
+    // Whoever said no to an undo and does it all the same has not given back what their no took.
+    let asks = statement.verb.gives() || statement.about() == Subject::Plan;
     let reasons = [
-        (terms.requester.person() == Some(vote.person()), SetAside::OwnRequest),
+        (asks && terms.requester.person() == Some(vote.person()), SetAside::OwnRequest),
         (statement.role != terms.role, SetAside::OtherRole),
         (!statement.means().suffices(statement.verb, terms.level), SetAside::SessionAtLevel3),
         (statement.verb.gives() && statement.expires_at_us <= terms.now_us, SetAside::Expired),

@@ -64,6 +64,7 @@ impl World {
     fn expected(&self) -> Expected<'_> {
         Expected {
             plan: Digest([1; 32]),
+            undo: None,
             run: run(1),
             nonce: Nonce([9; 16]),
             tenant: self.tenant,
@@ -93,6 +94,7 @@ fn statement(who: &str, key: u8, verb: Verb) -> Statement {
     Statement {
         verb,
         plan: Digest([1; 32]),
+        undo: None,
         run: run(1).to_string(),
         nonce: Nonce([9; 16]),
         tenant: "globex".into(),
@@ -264,16 +266,18 @@ fn a_rejection_or_withdrawal_never_verifies_as_an_approval() {
     for verb in [Verb::Reject, Verb::Withdraw] {
         let said = say("bo", 2, verb);
         // Relabelled from outside: the payload says another verb.
-        let approve = Means::OwnKey.payload_type(Verb::Approve);
+        let approve = Means::OwnKey.payload_type(Verb::Approve, Subject::Plan);
         let json = said.to_json().replace(said.payload_type(), approve);
         let relabelled = Envelope::parse(json.as_bytes()).unwrap();
         let outside_inside = StatementError::Verb { outside: Verb::Approve, inside: verb };
         assert_eq!(World::new().verify(&relabelled), Err(outside_inside.into()));
         // And from inside: a payload of an approval, with the signature made for this verb.
-        let mut crossed =
-            Envelope::unsigned(Means::OwnKey.payload_type(verb), self::approve("bo", 2).payload().to_vec());
+        let mut crossed = Envelope::unsigned(
+            Means::OwnKey.payload_type(verb, Subject::Plan),
+            self::approve("bo", 2).payload().to_vec(),
+        );
         crossed.iter_mut().for_each(|envelope| envelope.sign(&secret(2)));
-        let json = crossed.unwrap().to_json().replace(Means::OwnKey.payload_type(verb), approve);
+        let json = crossed.unwrap().to_json().replace(Means::OwnKey.payload_type(verb, Subject::Plan), approve);
         let crossed = World::new().verify(&Envelope::parse(json.as_bytes()).unwrap());
         assert_eq!(crossed, Err(StatementError::from(crate::dsse::EnvelopeError::Unsigned).into()));
     }
@@ -286,7 +290,7 @@ fn another_document_is_no_statement() {
     assert!(matches!(World::new().verify(&other), Err(NotCounted::Invalid(StatementError::Type(_)))));
     // A key's statement relabelled as a session's, and the other way round.
     for (said, other) in [(approve("bo", 2), Means::Session), (in_session("bo", Verb::Approve), Means::OwnKey)] {
-        let json = said.to_json().replace(said.payload_type(), other.payload_type(Verb::Approve));
+        let json = said.to_json().replace(said.payload_type(), other.payload_type(Verb::Approve, Subject::Plan));
         let refused = World::new().verify(&Envelope::parse(json.as_bytes()).unwrap());
         assert!(matches!(refused, Err(NotCounted::Invalid(StatementError::Field(_)))), "{refused:?}");
     }
@@ -377,7 +381,8 @@ fn the_payload_has_one_form() {
     let check = |from: &str, to: &str, wanted: &str| {
         assert!(text.contains(from), "{from}");
         let changed = text.replacen(from, to, 1).into_bytes();
-        let mut envelope = Envelope::unsigned(Means::OwnKey.payload_type(Verb::Approve), changed).unwrap();
+        let mut envelope =
+            Envelope::unsigned(Means::OwnKey.payload_type(Verb::Approve, Subject::Plan), changed).unwrap();
         envelope.sign(&secret(2));
         let error = World::new().verify(&envelope).expect_err(to).to_string();
         assert!(error.contains(wanted), "{error}");
@@ -427,3 +432,5 @@ fn a_signature_has_one_form() {
     assert!(secret(2).public().has_signed(b"message", &good));
     assert!(!secret(2).public().has_signed(b"message", &other));
 }
+
+mod undo;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::statement::{Means, Nonce, Statement, StatementError, Verb};
+use super::statement::{Means, Nonce, Statement, StatementError, Subject, Verb};
 use crate::code::Code;
 use crate::dsse::Envelope;
 use crate::id::RunId;
@@ -16,6 +16,8 @@ use crate::plan::Digest;
 pub struct Expected<'a> {
     /// The plan that is there now.
     pub plan: Digest,
+    /// The undo that would be done now; `None` where it is about applying.
+    pub undo: Option<Digest>,
     /// The run.
     pub run: RunId,
     /// Its nonce.
@@ -111,6 +113,12 @@ pub enum NotCounted {
     /// It is about this run as it was planned at another time.
     #[error("its nonce is not the run's")]
     OtherNonce,
+    /// It is about applying the plan, or undoing it, and the other one is decided on.
+    #[error("it is about {}", match .0 { Subject::Plan => "applying the plan", Subject::Undo => "undoing the plan" })]
+    OtherSubject(Subject),
+    /// A row changed since, or the run was undone or redone: this is about the undo that was previewed before.
+    #[error("it is about another undo than today's ({0})")]
+    OtherUndo(Digest),
     /// It is about another tenant.
     #[error("it is about another tenant")]
     OtherTenant,
@@ -142,6 +150,8 @@ impl NotCounted {
             | Self::OtherPlan(_)
             | Self::OtherRun(_)
             | Self::OtherNonce
+            | Self::OtherSubject(_)
+            | Self::OtherUndo(_)
             | Self::OtherTenant
             | Self::OtherTarget
             | Self::Expired
@@ -154,7 +164,7 @@ impl NotCounted {
 ///
 /// What gives power is judged by the registry and the clock of now. What takes power away is judged by
 /// the time at which it came: a key that was revoked since must not bring back what was withdrawn with it.
-/// Only the role of who rejects is asked of the registry given: the rejection that was in force ended the
+/// Only the role of who rejects a plan is asked of the registry given: the rejection that was in force ended the
 /// run, whose state says so for good.
 ///
 /// # Errors
@@ -172,8 +182,13 @@ pub fn verify(
         Means::Session => signed_by_host(envelope, &statement, registry, expected)?,
     };
     // Whoever may not approve has nothing to withdraw; and a role that was taken away since must not
-    // bring back what was withdrawn in it.
-    if statement.verb != Verb::Withdraw && !person.holds(statement.role, expected.tenant) {
+    // bring back what was withdrawn in it. Nor what a no took from an undo, of which no state says so: who may
+    // say that is asked of policy when it comes.
+    let asks_role = match (statement.verb, statement.about()) {
+        (Verb::Approve, _) | (Verb::Reject, Subject::Plan) => true,
+        (Verb::Withdraw, _) | (Verb::Reject, Subject::Undo) => false,
+    };
+    if asks_role && !person.holds(statement.role, expected.tenant) {
         return Err(NotCounted::RoleMissing { person: person.name.clone(), role: statement.role });
     }
     is_about(&statement, expected)?;
@@ -191,7 +206,7 @@ fn signed(envelope: &Envelope, statement: &Statement, key: &PublicKey) -> Result
     if envelope.signatures().len() != 1 {
         return Err(StatementError::Signatures(envelope.signatures().len()));
     }
-    envelope.verify(statement.means().payload_type(statement.verb), [key])?;
+    envelope.verify(statement.payload_type(), [key])?;
     Ok(())
 }
 
@@ -254,5 +269,10 @@ fn is_about(statement: &Statement, expected: &Expected<'_>) -> Result<(), NotCou
     if statement.nonce != expected.nonce {
         return Err(NotCounted::OtherNonce);
     }
-    Ok(())
+    match (statement.undo, expected.undo) {
+        (None, None) => Ok(()),
+        (Some(said), Some(now)) if said == now => Ok(()),
+        (Some(said), Some(_)) => Err(NotCounted::OtherUndo(said)),
+        (Some(_), None) | (None, Some(_)) => Err(NotCounted::OtherSubject(statement.about())),
+    }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::facts::{Facts, Rehearsal};
+use super::facts::{Facts, Rehearsal, Undo};
 use super::instant::{HOUR_US, MINUTE_US};
 use super::settings::Settings;
 use super::window;
@@ -21,7 +21,7 @@ pub struct Computed {
     pub level: Level,
     /// Whether the actor asked for the run.
     pub own_request: bool,
-    /// Who approved, each person once, without the requester; sorted.
+    /// Who approved, each person once, without who asked for it; sorted. Of an undo that is who undoes.
     pub approvers: Vec<String>,
     /// How many they are.
     pub approvals: u32,
@@ -65,6 +65,10 @@ pub struct Computed {
     pub n_changes: u64,
     /// The largest share of a tenant's rows, in hundredths of a percent.
     pub share: u32,
+    /// Whether the undo comes later than what was approved then covers it.
+    pub undo_late: bool,
+    /// Rows that the undo leaves, because somebody changed them since.
+    pub undo_conflicts: u64,
     /// Whether the actor breaks the glass and may.
     pub break_glass: bool,
     /// Whether a switch is released rather than thrown, or a job trusted further than before.
@@ -108,6 +112,8 @@ impl Facts {
             share: plan.map_or(0, |plan| plan.share),
             break_glass: self.actor.has_role(&settings.break_glass_role)
                 && self.break_glass.as_ref().is_some_and(|reason| !reason.trim().is_empty()),
+            undo_late: self.undo_is_late(settings),
+            undo_conflicts: self.undo.as_ref().map_or(0, |undo| undo.conflicts),
             // A move that nobody named is taken for the one that lets more happen.
             releases: match self.action {
                 Action::Trust => self.trust_wanted.is_none_or(|wanted| wanted > trust),
@@ -116,6 +122,7 @@ impl Facts {
                 | Action::Approve
                 | Action::Reject
                 | Action::Rollback
+                | Action::ApproveUndo
                 | Action::Cancel
                 | Action::Publish
                 | Action::Switch
@@ -124,13 +131,28 @@ impl Facts {
         }
     }
 
-    /// The distinct persons in the approver's role who gave their word and did not ask for the run.
+    /// The distinct persons in the approver's role who gave their word and did not ask for it.
     /// Counted here again, whoever counted before: no machine, nobody twice, never the requester.
     fn approvers(&self, settings: &Settings) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for held in &self.approvals.held {
             let Who::Person(name) = &held.by else { continue };
-            let own = matches!(&self.requester, Who::Person(requester) if same_person(requester, name));
+            let own = match self.action {
+                // Whoever undoes asks for the undo; before that nobody has.
+                Action::Rollback => self.actor.is(&held.by),
+                Action::ApproveUndo => false,
+                Action::Preview
+                | Action::Apply
+                | Action::Approve
+                | Action::Reject
+                | Action::Cancel
+                | Action::Publish
+                | Action::Switch
+                | Action::Trust
+                | Action::Read => {
+                    matches!(&self.requester, Who::Person(requester) if same_person(requester, name))
+                }
+            };
             let again = names.iter().any(|other| same_person(other, name));
             if !own && !again && held.roles.contains(&settings.approver_role) {
                 names.push(name.clone());
@@ -140,7 +162,26 @@ impl Facts {
         names
     }
 
+    fn undo_is_late(&self, settings: &Settings) -> bool {
+        let covered = i64::from(settings.undo_late_hours).saturating_mul(HOUR_US);
+        self.undo.as_ref().is_some_and(|undo| undo.applied_at.saturating_add(covered) <= self.now)
+    }
+
+    /// Of an undo at its plan's level, where what was approved then does not cover it.
+    fn approvals_needed_to_undo(&self, settings: &Settings, undo: &Undo) -> u32 {
+        let is_covered = undo.conflicts == 0 && !self.undo_is_late(settings);
+        match self.levels.highest() {
+            Level::Auto => 0,
+            Level::Governed | Level::Assisted if is_covered => 0,
+            Level::Governed => 1,
+            Level::Assisted => settings.approvals_level_3.max(1),
+        }
+    }
+
     fn approvals_needed(&self, settings: &Settings, trust: Trust) -> u32 {
+        if let Some(undo) = &self.undo {
+            return self.approvals_needed_to_undo(settings, undo);
+        }
         match self.levels.highest() {
             Level::Assisted => settings.approvals_level_3.max(1),
             Level::Auto | Level::Governed => {

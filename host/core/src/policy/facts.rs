@@ -54,7 +54,10 @@ pub struct Facts {
     /// The plan in hand; `None` before planning.
     #[serde(default)]
     pub plan: Option<Plan>,
-    /// Who has given their word for exactly this plan, and who has in vain.
+    /// The undo in hand, where one is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
+    /// Who has given their word for exactly this plan, or for exactly this undo, and who has in vain.
     #[serde(default)]
     pub approvals: Approvals,
 
@@ -121,6 +124,18 @@ pub struct Plan {
     pub expires_at: i64,
 }
 
+/// What a decision has to know of an undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// Which: the digest of its preview. Nothing is decided by it; it says what was decided about.
+    pub digest: String,
+    /// When the plan was applied.
+    pub applied_at: i64,
+    /// Rows that somebody changed since. They stay as they are, whatever is decided.
+    pub conflicts: u64,
+}
+
 /// How a rehearsal went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,7 +148,7 @@ pub enum Rehearsal {
     Passed,
 }
 
-/// The word of people about exactly this plan, as `core::approval` counted it: signature, registry,
+/// The word of people about exactly this plan or undo, as `core::approval` counted it: signature, registry,
 /// digest, tenant, age and revocation are checked there. Policy counts persons once more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,7 +161,7 @@ pub struct Approvals {
     pub uncounted: Vec<Uncounted>,
 }
 
-/// One valid approval of exactly this plan.
+/// One valid approval of exactly this plan or undo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {

@@ -20,7 +20,7 @@ pub mod words;
 
 pub use computed::{Computed, canary, canary_part};
 pub use decision::{Decision, Effect};
-pub use facts::{Approvals, Facts, Held, Levels, Plan, Rehearsal, Uncounted};
+pub use facts::{Approvals, Facts, Held, Levels, Plan, Rehearsal, Uncounted, Undo};
 pub use missing::Missing;
 pub use settings::{Settings, TrustRule};
 pub use window::Window;

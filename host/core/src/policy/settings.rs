@@ -16,6 +16,9 @@ pub const EVERY: &str = "*";
 pub struct Settings {
     /// How many people beside the requester approve a level 3 plan. Zero counts as one.
     pub approvals_level_3: u32,
+    /// How long after its apply what was approved covers the undo as well, in hours: the plan's exact inverse, which
+    /// everybody saw. Later others have built on the rows, and an undo is a change of its own.
+    pub undo_late_hours: u32,
     /// The role whose approvals count.
     pub approver_role: String,
     /// The role that may break the glass.
@@ -67,6 +70,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             approvals_level_3: 1,
+            undo_late_hours: 24,
             approver_role: "approver".into(),
             break_glass_role: "breaker".into(),
             whitelist: BTreeSet::new(),

@@ -58,10 +58,12 @@ words! {
         Apply = "apply",
         /// Give one's word for a plan.
         Approve = "approve",
-        /// Say no to a plan.
+        /// Say no to a plan, or to an undo.
         Reject = "reject",
         /// Restore what a run wrote.
         Rollback = "rollback",
+        /// Give one's word for exactly such an undo.
+        ApproveUndo = "approve_undo",
         /// Call a run off before it is applied.
         Cancel = "cancel",
         /// Put a job into the catalog.
@@ -80,7 +82,13 @@ impl Action {
     #[must_use]
     pub const fn is_about_a_run(self) -> bool {
         match self {
-            Self::Preview | Self::Apply | Self::Approve | Self::Reject | Self::Rollback | Self::Cancel => true,
+            Self::Preview
+            | Self::Apply
+            | Self::Approve
+            | Self::Reject
+            | Self::Rollback
+            | Self::ApproveUndo
+            | Self::Cancel => true,
             Self::Publish | Self::Switch | Self::Trust | Self::Read => false,
         }
     }

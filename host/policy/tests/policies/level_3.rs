@@ -8,7 +8,7 @@ use mendwright_core::class::Class;
 use mendwright_core::level::Level;
 use mendwright_core::policy::{
     Action, Actor, Approvals, Category, Decision, Effect, Facts, Held, Levels, Missing, Plan, Rehearsal, Scope,
-    Settings, Severity, Stage, Subject, SwitchMove, Trust, Who,
+    Settings, Severity, Stage, Subject, SwitchMove, Trust, Undo, Who,
 };
 use mendwright_policy::Engine;
 use proptest::prelude::*;
@@ -87,6 +87,13 @@ fn plan() -> impl Strategy<Value = Plan> {
     )
 }
 
+/// Applied long ago, or a moment ago; in microseconds around a clock that says 1,000.
+fn undo() -> impl Strategy<Value = Undo> {
+    let applied_at = prop_oneof![Just(900), (2..48_i64).prop_map(|hours| 1_000 - hours * 3_600_000_000)];
+    (applied_at, 0_u64..3)
+        .prop_map(|(applied_at, conflicts)| Undo { digest: "sha256:…".into(), applied_at, conflicts })
+}
+
 fn approvals() -> impl Strategy<Value = Approvals> {
     let held = (who(), roles()).prop_map(|(by, roles)| Held { by, roles });
     prop::collection::vec(held, 0..4).prop_map(|held| Approvals { held, uncounted: Vec::new() })
@@ -95,12 +102,17 @@ fn approvals() -> impl Strategy<Value = Approvals> {
 fn facts() -> impl Strategy<Value = Facts> {
     let question = (
         prop::sample::select(Stage::ALL),
-        prop_oneof![3 => Just(Action::Apply), 1 => prop::sample::select(Action::ALL)],
+        prop_oneof![
+            3 => Just(Action::Apply),
+            1 => Just(Action::Rollback),
+            1 => prop::sample::select(Action::ALL)
+        ],
         actor(),
         prop::sample::select(Subject::ALL),
         who(),
     );
-    let run = ((level(), level(), level()), prop::option::weighted(0.9, plan()), approvals());
+    let plans = (prop::option::weighted(0.9, plan()), prop::option::of(undo()));
+    let run = ((level(), level(), level()), plans, approvals());
     let around = (
         prop::bool::weighted(0.1),
         prop::collection::btree_set(prop::sample::select(Scope::ALL), 0..2),
@@ -110,7 +122,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         prop::option::of(0_u16..1_001),
     );
     (question, run, around).prop_map(|((stage, action, actor, subject, requester), run, around)| {
-        let ((manifest, class, operation), plan, approvals) = run;
+        let ((manifest, class, operation), (plan, undo), approvals) = run;
         let (kill_switch, safe_mode, (switch, trust_wanted), break_glass, applied_at, confidence) = around;
         Facts {
             stage,
@@ -130,6 +142,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             confidence,
             levels: Levels { manifest, class, operation },
             plan,
+            undo,
             approvals,
             applied_at,
             more_last_hour: 0,
@@ -176,7 +189,8 @@ fn highest(facts: &Facts) -> u8 {
 /// The names of other people in the approver's role, each once, by the plainest reading.
 fn others(facts: &Facts) -> BTreeSet<String> {
     let plain = |name: &str| name.trim().to_lowercase();
-    let requester = match &facts.requester {
+    let asks = if facts.action == Action::Rollback { facts.actor.who() } else { facts.requester.clone() };
+    let requester = match &asks {
         Who::Person(name) => Some(plain(name)),
         Who::Machine(_) | Who::Host => None,
     };
@@ -201,6 +215,24 @@ fn level_3_is_never_applied_without_another_persons_word() {
         prop_assert!(facts.actor.is_person());
         prop_assert!(others >= 1);
         prop_assert!(glass || others >= settings.approvals_level_3 as usize);
+        Ok(())
+    });
+}
+
+/// The host finishes what it began. Anybody else has others approve what nobody has seen yet.
+#[test]
+fn a_late_undo_or_one_with_conflicts_is_the_hosts_own_or_approved_by_others() {
+    always(|_, facts, settings, decision| {
+        let Some(undo) = facts.undo.as_ref().filter(|_| facts.action == Action::Rollback) else { return Ok(()) };
+        let is_covered = undo.conflicts == 0 && facts.now - undo.applied_at < 24 * 3_600_000_000;
+        if !decision.allows() || is_covered || facts.actor == Actor::Host {
+            return Ok(());
+        }
+        match highest(facts) {
+            1 => {}
+            2 => prop_assert!(!others(facts).is_empty()),
+            _ => prop_assert!(others(facts).len() >= settings.approvals_level_3.max(1) as usize),
+        }
         Ok(())
     });
 }
@@ -263,7 +295,7 @@ fn the_switches_bite() {
                     !facts.kill_switch || facts.trust_wanted.is_some_and(|wanted| wanted <= settings.trust_default)
                 );
             }
-            Action::Reject | Action::Cancel | Action::Read => {}
+            Action::Reject | Action::ApproveUndo | Action::Cancel | Action::Read => {}
         }
         Ok(())
     });
@@ -272,13 +304,14 @@ fn the_switches_bite() {
 #[test]
 fn an_approval_is_a_persons_their_first_and_not_of_their_own_request() {
     always(|_, facts, _, decision| {
-        if facts.action != Action::Approve || !decision.allows() {
+        if !matches!(facts.action, Action::Approve | Action::ApproveUndo) || !decision.allows() {
             return Ok(());
         }
         let Actor::Person { name, .. } = &facts.actor else { panic!("a machine approves") };
         let plain = name.trim().to_lowercase();
-        prop_assert!(!facts.actor.is(&facts.requester));
-        prop_assert!(!others(facts).contains(&plain));
+        // Nobody has asked for an undo yet.
+        prop_assert!(facts.action == Action::ApproveUndo || !facts.actor.is(&facts.requester));
+        prop_assert!(facts.actor.is(&facts.requester) || !others(facts).contains(&plain));
         Ok(())
     });
 }

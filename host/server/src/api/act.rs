@@ -1,13 +1,11 @@
 //! What is asked for, and what came of it.
 
-use std::collections::BTreeMap;
-
-use mendwright_core::change::Action;
 use mendwright_core::commitment::Bound;
 use mendwright_core::compare::{Comparison, Difference, What};
 use mendwright_core::plan::Digest;
-use mendwright_core::plan::document::Cell;
-use mendwright_gateway::repair::{Fate, Undo};
+use mendwright_core::policy::Decision;
+use mendwright_core::undo::{self, Row};
+use mendwright_gateway::repair::{Undo, UndoRow};
 use mendwright_store::RunRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -223,77 +221,44 @@ impl AppliedBody {
     }
 }
 
-/// What an undo would do.
+/// What an undo would do, and what policy would answer to whoever asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoBody {
     /// [`FORMAT_VERSION`].
     pub format_version: String,
     /// The run.
     pub run: RunBody,
-    /// What a person confirms.
+    /// What a person confirms, and others approve: over all that follows but what is there now and the answer.
     pub digest: Digest,
+    /// Which flush of the run it takes back: 0 is its apply.
+    pub generation: u32,
+    /// Over the exact bytes that would be written, sensitive ones among them.
+    pub writes: Digest,
     /// Every row of the journal.
-    pub rows: Vec<UndoRowBody>,
-}
-
-/// One row of the preview.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UndoRowBody {
-    /// The resource.
-    pub resource: String,
-    /// The key.
-    pub key: String,
-    /// What the run did to it.
-    pub did: Action,
-    /// Why it stays as it is; absent where it is restored.
-    pub conflict: Option<String>,
-    /// Column → values. Sensitive columns are left out.
-    pub cells: BTreeMap<String, UndoCellBody>,
-}
-
-/// One column of one row of the preview.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UndoCellBody {
-    /// Before the run.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub before: Option<Cell>,
-    /// What the run wrote.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub wrote: Option<Cell>,
-    /// What is there now.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub now: Option<Cell>,
-}
-
-/// A cell that is there and null is NULL; one that is absent is no cell.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Cell>, D::Error> {
-    Cell::deserialize(deserializer).map(Some)
+    pub rows: Vec<Row>,
+    /// Whether it may be done so, and what is missing.
+    pub answer: Decision,
 }
 
 impl UndoBody {
     /// Of a preview.
     #[must_use]
-    pub fn new(run: &RunRecord, found: &Undo) -> Self {
-        let rows = found.rows.iter().map(|row| UndoRowBody {
-            resource: row.resource.clone(),
-            key: row.key.clone(),
-            did: row.did,
-            conflict: match &row.fate {
-                Fate::Restore => None,
-                Fate::Conflict(why) => Some(why.clone()),
-            },
-            cells: row
-                .cells
-                .iter()
-                .map(|cell| {
-                    let of = |value: &Option<_>| value.as_ref().map(Cell::from);
-                    let cells = UndoCellBody { before: of(&cell.before), wrote: of(&cell.wrote), now: of(&cell.now) };
-                    (cell.column.clone(), cells)
-                })
-                .collect(),
-        });
-        let rows = rows.collect();
-        Self { format_version: FORMAT_VERSION.to_owned(), run: RunBody::from(run), digest: found.digest, rows }
+    pub fn new(run: &RunRecord, found: &Undo, answer: Decision) -> Self {
+        Self {
+            format_version: FORMAT_VERSION.to_owned(),
+            run: RunBody::from(run),
+            digest: found.digest,
+            generation: found.generation(),
+            writes: found.writes,
+            rows: found.rows.iter().map(UndoRow::shown).collect(),
+            answer,
+        }
+    }
+
+    /// Whether the digest is that of the rows: a host could show one undo and have another one signed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.digest == undo::digest(&self.run.run, self.generation, &self.writes, self.rows.iter().cloned())
     }
 
     /// Rows that would be restored.
@@ -365,13 +330,5 @@ mod tests {
         let found = Comparison { held: 1, broken: 2, new: 3, differences: all.map(one).to_vec() };
         let text = serde_json::to_string(&DriftBody::from(&found)).unwrap();
         assert_eq!(serde_json::from_str::<DriftBody>(&text).unwrap().comparison().unwrap(), found);
-    }
-
-    #[test]
-    fn a_null_and_no_cell_are_two_things() {
-        let cells = UndoCellBody { before: Some(Cell::Plain(None)), wrote: None, now: Some(Cell::Plain(None)) };
-        let text = serde_json::to_string(&cells).unwrap();
-        assert_eq!(text, r#"{"before":null,"now":null}"#);
-        assert_eq!(serde_json::from_str::<UndoCellBody>(&text).unwrap(), cells);
     }
 }

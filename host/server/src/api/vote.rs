@@ -61,6 +61,9 @@ impl DecisionsBody {
 pub struct VotedBody {
     /// The run as it is now.
     pub run: RunBody,
+    /// The undo's digest, where it was about undoing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Digest>,
     /// Whose word it was.
     pub person: String,
     /// `approve`, `reject`, `withdraw`.
@@ -79,8 +82,8 @@ impl VotedBody {
     /// # Errors
     /// The host is of another version than this client.
     pub fn voted(self) -> Result<Voted, Problem> {
-        let Self { run, person, verb, approvals, needed, is_enough } = self;
-        Ok(Voted { run: run.record()?, person, verb, approvals, needed, is_enough })
+        let Self { run, undo, person, verb, approvals, needed, is_enough } = self;
+        Ok(Voted { run: run.record()?, undo, person, verb, approvals, needed, is_enough })
     }
 }
 
@@ -88,6 +91,7 @@ impl From<&Voted> for VotedBody {
     fn from(voted: &Voted) -> Self {
         Self {
             run: RunBody::from(&voted.run),
+            undo: voted.undo,
             person: voted.person.clone(),
             verb: voted.verb,
             approvals: voted.approvals,
@@ -106,9 +110,12 @@ pub struct SessionVoteBody {
     /// Why; a rejection needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where it is about undoing: the digest that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Digest>,
 }
 
-/// What the owner of a key signs about a plan: everything of a statement but the word itself, which is theirs.
+/// What the owner of a key signs about a plan, or about its undo: everything of a statement but the word itself, which is theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaperBody {
     /// [`FORMAT_VERSION`].
@@ -117,6 +124,9 @@ pub struct PaperBody {
     pub run: String,
     /// The plan's digest.
     pub plan: Digest,
+    /// The undo's digest, where it is for a word about undoing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Digest>,
     /// The run's nonce.
     pub nonce: Nonce,
     /// Whose data.
@@ -139,11 +149,12 @@ pub struct PaperBody {
 
 impl From<&Paper> for PaperBody {
     fn from(paper: &Paper) -> Self {
-        let Paper { plan, run, nonce, tenant, targets, person, role, key, checkpoint, now_us, last_us } = paper;
+        let Paper { plan, undo, run, nonce, tenant, targets, person, role, key, checkpoint, now_us, last_us } = paper;
         Self {
             format_version: FORMAT_VERSION.to_owned(),
             run: run.to_string(),
             plan: *plan,
+            undo: *undo,
             nonce: *nonce,
             tenant: tenant.clone(),
             targets: targets.clone(),
@@ -165,6 +176,7 @@ impl PaperBody {
     pub fn paper(self) -> Result<Paper, Problem> {
         Ok(Paper {
             plan: self.plan,
+            undo: self.undo,
             run: self.run.parse().map_err(|_| nonsense("a run's id", &self.run))?,
             nonce: self.nonce,
             tenant: self.tenant,

@@ -8,6 +8,7 @@ use mendwright_core::level::Level;
 use mendwright_core::merkle::Tree;
 use mendwright_core::note::VerifierKey;
 use mendwright_core::plan::{BoundChange, Digest};
+use mendwright_core::proof::Decision;
 use mendwright_store::Entry;
 
 use super::{Bundle, JobFiles};
@@ -89,6 +90,7 @@ pub fn verify(bundle: &Bundle, roots: &Roots) -> Report {
         ("audit log", in_log, ""),
         ("approvals", approvals(bundle, roots, plan, &entries), "the plan needs nobody's word"),
         ("applied", was_applied, "the log has no apply of it"),
+        ("undo", undos(bundle, roots, plan, &entries), "nothing was undone that took another person's word"),
     ];
     let checks = checks
         .into_iter()
@@ -179,14 +181,11 @@ fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) ->
         return if needed == 0 { Ok(None) } else { Err(format!("{needed} had to approve, and nobody's word is here")) };
     };
     let root = roots.people.ok_or("the root of the people's registry was not given")?;
-    let targets = bundle.header.targets.iter().map(|target| target.identity.clone()).collect();
     let begun = entries.iter().find(|entry| entry.kind == "run.begun");
-    let by = begun.map(|entry| entry.actor.strip_prefix("person:").unwrap_or(&entry.actor));
-    let same = decision.plan == plan
-        && decision.tenant == bundle.header.tenant
-        && decision.targets == targets
+    let same = is_about(bundle, decision, plan)
+        && decision.undo.is_none()
         && decision.level == outcome.level
-        && by.is_some_and(|by| by == decision.requester.to_string())
+        && begun.is_some_and(|begun| is_by(begun, decision))
         && decision.needed >= needed;
     if !same {
         return Err("what people decided about is not this plan".to_owned());
@@ -208,6 +207,56 @@ fn approvals(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) ->
         },
         false => Ok(Some(format!("{} of {needed}: it may not be applied yet", people.len()))),
     }
+}
+
+/// Whether what people decided is about this plan, for its tenant, on its databases.
+fn is_about(bundle: &Bundle, decision: &Decision, plan: Digest) -> bool {
+    let targets = bundle.header.targets.iter().map(|target| target.identity.clone()).collect();
+    decision.plan == plan && decision.tenant == bundle.header.tenant && decision.targets == targets
+}
+
+/// Whether it was asked by whom the log names.
+fn is_by(entry: &Entry, decision: &Decision) -> bool {
+    entry.actor.strip_prefix("person:").unwrap_or(&entry.actor) == decision.requester.to_string()
+}
+
+/// Of each undo that the target took and that somebody began: enough others said yes to exactly it. What the log has
+/// no such beginning of is the host's own, of what it could not verify.
+fn undos(bundle: &Bundle, roots: &Roots, plan: Digest, entries: &[Entry]) -> Found {
+    let mut said = Vec::new();
+    for taken in entries.iter().filter(|entry| entry.kind == "target.rolled_back") {
+        let of = ["undo", "generation"].map(|name| taken.body.get(name));
+        let same = |entry: &&Entry| {
+            entry.kind == "undo.begun" && ["undo", "generation"].map(|name| entry.body.get(name)) == of
+        };
+        // It may have been begun before, and have written nothing.
+        let Some(begun) = entries.iter().rfind(same) else { continue };
+        let word = |name: &str| begun.body.get(name).map_or("", String::as_str);
+        let needed: u32 = word("needed").parse().map_err(|_| "the log does not say how many had to approve an undo")?;
+        if needed == 0 {
+            continue;
+        }
+        let decision = bundle.proof.undos.iter().find(|decision| decision.decided_at_us == begun.at_us);
+        let decision = decision.ok_or_else(|| format!("{needed} had to approve an undo, and nobody's word is here"))?;
+        let same = is_about(bundle, decision, plan)
+            && decision.undo.is_some_and(|undo| undo.to_string() == word("undo"))
+            && u8::from(decision.level).to_string() == word("level")
+            && is_by(begun, decision)
+            && decision.needed >= needed
+            && allowed_at(entries, begun.at_us);
+        if !same {
+            return Err("what people decided about is not the undo that was done".to_owned());
+        }
+        let root = roots.people.ok_or("the root of the people's registry was not given")?;
+        let recount = bundle.proof.recount_of(decision, &root, &roots.sessions).map_err(|error| error.to_string())?;
+        let people: Vec<String> = recount.tally.approved_by.iter().map(ToString::to_string).collect();
+        let counted = format!("{} of {needed}: {}", people.len(), people.join(", "));
+        if !recount.tally.enough {
+            return Err(format!("{counted}: too few for what was undone"));
+        }
+        said.push(counted);
+    }
+    Ok((!said.is_empty()).then(|| said.join("; ")))
 }
 
 /// Who broke the glass for the run and why, as the log has it. At level 3 one other person's word is needed all the

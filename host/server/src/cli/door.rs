@@ -286,10 +286,14 @@ impl Door {
         }
     }
 
-    /// What undoing a run would restore.
-    pub(super) async fn undo_preview(&self, run: RunNumber) -> Result<UndoBody, Problem> {
+    /// What undoing a run would restore, and what policy would answer to `by` who did it.
+    pub(super) async fn undo_preview(&self, run: RunNumber, by: &str) -> Result<UndoBody, Problem> {
         match self {
-            Self::Local(host) => host.undo_preview(run).await.map(|(run, found)| UndoBody::new(&run, &found)),
+            Self::Local(host) => {
+                let (run, found) = host.undo_preview(run).await?;
+                let answer = host.undo_answer(&run, &found, by).await?;
+                Ok(UndoBody::new(&run, &found, answer))
+            }
             Self::Remote(client, _) => client.undo_preview(run).await,
         }
     }

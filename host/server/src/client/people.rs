@@ -1,9 +1,10 @@
 //! The word of people, and who they are.
 
 use ::http::Method;
-use mendwright_core::approval::{Ballot, Paper};
+use mendwright_core::approval::{Ballot, Paper, Subject};
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::KeyId;
+use mendwright_core::plan::Digest;
 use mendwright_store::RunNumber;
 
 use super::http::Request;
@@ -14,10 +15,12 @@ use crate::engine::Voted;
 use crate::view::problem::Problem;
 
 impl Client {
-    /// What the owner of a key signs about the plan of a run.
-    pub(crate) async fn paper(&self, run: RunNumber, key: KeyId) -> Result<Paper, Problem> {
+    /// What the owner of a key signs about the plan of a run, or about its undo.
+    pub(crate) async fn paper(&self, run: RunNumber, key: KeyId, about: Subject) -> Result<Paper, Problem> {
         let (run, key) = (number(run), key.to_string());
-        self.ask::<PaperBody>(Request::get(&["runs", &run, "paper"]).query("key", Some(&key))).await?.paper()
+        let undo = (about == Subject::Undo).then_some("true");
+        let request = Request::get(&["runs", &run, "paper"]).query("key", Some(&key)).query("undo", undo);
+        self.ask::<PaperBody>(request).await?.paper()
     }
 
     /// Hands in what somebody signed.
@@ -27,8 +30,13 @@ impl Client {
     }
 
     /// Has one's word countersigned by the host.
-    pub(crate) async fn vote_in_session(&self, run: RunNumber, ballot: &Ballot) -> Result<Voted, Problem> {
-        let body = SessionVoteBody { verb: ballot.verb, reason: ballot.reason.clone() };
+    pub(crate) async fn vote_in_session(
+        &self,
+        run: RunNumber,
+        ballot: &Ballot,
+        undo: Option<Digest>,
+    ) -> Result<Voted, Problem> {
+        let body = SessionVoteBody { verb: ballot.verb, reason: ballot.reason.clone(), undo };
         let request = Request::new(Method::POST, &["runs", &number(run), "session-votes"]).body(&body);
         self.ask::<VotedBody>(request).await?.voted()
     }

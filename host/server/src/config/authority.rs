@@ -24,6 +24,9 @@ pub(super) struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     approvals_level_3: Option<u32>,
+    /// How long after its apply an undo needs no approval of its own, in hours: 24.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo_late_hours: Option<u32>,
     /// Tenants for which something may happen by itself; "*" for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     whitelist: Option<BTreeSet<String>>,

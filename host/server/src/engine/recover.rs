@@ -2,6 +2,7 @@
 //! what is true, the control store follows.
 
 use mendwright_core::code::Code;
+use mendwright_core::plan::Digest;
 use mendwright_core::recovery::{Asks, Finding, Held, Left};
 use mendwright_core::run::{Event, State};
 use mendwright_crash::{Point, reached};
@@ -71,7 +72,10 @@ impl Host {
                 self.store.step(run.number, step).await.map(drop).map_err(problem::store)
             }
             Finding::ReadBack => self.verify_and_settle(run).await.map(drop),
-            Finding::RolledBack => self.rolled_back_step(run).await,
+            Finding::RolledBack => {
+                let undo = self.undo_of(run).await?;
+                self.rolled_back_step(run, undo).await
+            }
             Finding::GoOn => self.go_on(run, prefix).await,
             Finding::RestorePrefix => self.restore_prefix(run).await.map(drop),
             Finding::Restore => {
@@ -79,6 +83,17 @@ impl Host {
                 self.roll_back(run, &target, None).await.map(drop)
             }
         }
+    }
+
+    /// The undo that the target holds.
+    async fn undo_of(&self, run: &RunRecord) -> Result<Digest, Problem> {
+        let (_, target) = self.written_target(run).await?;
+        let id = run.id.to_string();
+        let found = repair::committed(self.context(&target, run, &id), generation(run) + 1).await;
+        let found = found.map_err(|error| problem::gateway(&error))?;
+        found.map(|committed| committed.digest).ok_or_else(|| {
+            Problem::new(Code::TargetDiverged, format!("the target held an undo of {} a moment ago", run.number))
+        })
     }
 
     /// What recovery decides by.

@@ -1,6 +1,7 @@
 //! Reading back what was applied, and undoing it.
 
 use mendwright_core::code::Code;
+use mendwright_core::plan::Digest;
 use mendwright_core::port::{Check, Finding};
 use mendwright_core::run::{Event, State};
 use mendwright_core::work;
@@ -152,13 +153,8 @@ impl Host {
             ));
         }
         confirm(&preview.digest, digest_prefix)?;
-        self.may_roll_back(&run, by).await?;
-        let step = Step::new(run.state, Event::RollbackStarted, time::now_us())
-            .attempt(lease.attempt)
-            .by(by)
-            .note("confirmed");
         reached(Point::BeforeRollback);
-        self.store.step(number, step).await.map_err(problem::store)?;
+        self.begin_undo(&run, &preview, by).await?;
         reached(Point::RollbackStarted);
         let run = self.held(lease).await?;
         let (_, target) = self.written_target(&run).await?;
@@ -227,19 +223,19 @@ impl Host {
         };
         match outcome {
             Ok(restored) => {
-                self.rolled_back_step(run).await?;
+                self.rolled_back_step(run, preview.digest).await?;
                 Ok(restored)
             }
             Err(error) => Err(self.rollback_ended(run, &error).await),
         }
     }
 
-    /// Writes down that the target holds the undo.
-    pub(super) async fn rolled_back_step(&self, run: &RunRecord) -> Result<(), Problem> {
+    /// Writes down that the target holds this undo.
+    pub(super) async fn rolled_back_step(&self, run: &RunRecord, undo: Digest) -> Result<(), Problem> {
         let event = work::undo_committed(run.undo_generation);
         let now_us = time::now_us();
         let mut step = Step::new(State::RollingBack, event, now_us).attempt(run.attempt);
-        step = step.fact(audit::rolled_back(run, now_us));
+        step = step.fact(audit::rolled_back(run, undo, now_us));
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }

@@ -39,6 +39,8 @@ pub struct UndoPreview {
     pub rows: Vec<UndoRow>,
     /// What is confirmed.
     pub digest: Digest,
+    /// What policy says is missing before it may be done so.
+    pub lacks: Vec<String>,
     /// What to type next.
     pub next: Vec<Next>,
 }
@@ -98,6 +100,9 @@ pub fn undo(look: Look, preview: &UndoPreview, full: bool) -> String {
     let all = preview.restores + preview.conflicts;
     if all > listed {
         out.push_str(&format!("  … {} more\n", count(all - listed)));
+    }
+    for lack in &preview.lacks {
+        out.push_str(&format!("  {}\n", look.paint(Ink::Yellow, &format!("missing  {}", safe(lack)))));
     }
     if !preview.next.is_empty() {
         out.push('\n');
@@ -219,6 +224,7 @@ mod tests {
             conflicts,
             rows,
             digest: Digest(digest),
+            lacks: Vec::new(),
             next: Vec::new(),
         }
     }
@@ -231,6 +237,16 @@ mod tests {
         ];
         let preview = preview(5, 1, rows);
         assert_snapshot!(format!("{}{}", undo(Look::PLAIN, &preview, false), undo_confirm(&preview)));
+    }
+
+    #[test]
+    fn what_is_missing_is_said_before_what_to_type() {
+        let preview = UndoPreview {
+            lacks: vec!["1 more approval by the role approver, not by person:alice who asked for it".into()],
+            next: vec![Next::new("mendwright run approve 1043 --undo", "for somebody else")],
+            ..preview(5, 1, vec![row("12", Action::Update, Some(CONFLICT), vec![total("13.86", "15", "0")])])
+        };
+        assert_snapshot!(undo(Look::PLAIN, &preview, false));
     }
 
     #[test]

@@ -90,9 +90,9 @@ pub(super) const TABLE: &[Line] = &[
     plain(Point::RollbackStarted,        [0, 0, 1]),
     plain(Point::BeforeRolledBack,       [0, 0, 1]),
     plain(Point::RolledBack,             [0, 0, 1]),
-    // Verifying and succeeded; rolling back and rolled back.
-    plain(Point::StepUncommitted,        [0, 2, 2]),
-    plain(Point::StepCommitted,          [0, 2, 2]),
+    // Verifying and succeeded; rolled back. That it rolls back is committed with the answer of policy.
+    plain(Point::StepUncommitted,        [0, 2, 1]),
+    plain(Point::StepCommitted,          [0, 2, 1]),
     plain(Point::BeforeRelease,          [1, 1, 1]),
     plain(Point::Released,               [1, 1, 1]),
     plain(Point::BeforeTold,             [1, 1, 1]),

@@ -31,6 +31,7 @@ fn facts() -> Facts {
             rehearsal: Rehearsal::Passed,
             expires_at: NOW + HOUR_US,
         }),
+        undo: None,
         approvals: Approvals::default(),
         applied_at: Vec::new(),
         more_last_hour: 0,

@@ -1,9 +1,10 @@
 //! The word of people, and who they are.
 
-use mendwright_core::approval::{Ballot, Paper};
+use mendwright_core::approval::{Ballot, Paper, Subject};
 use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::KeyId;
+use mendwright_core::plan::Digest;
 use mendwright_store::RunNumber;
 
 use super::Door;
@@ -12,11 +13,11 @@ use crate::engine::Voted;
 use crate::view::problem::Problem;
 
 impl Door {
-    /// What the owner of a key signs about the plan of a run.
-    pub(in crate::cli) async fn paper(&self, run: RunNumber, key: KeyId) -> Result<Paper, Problem> {
+    /// What the owner of a key signs about the plan of a run, or about its undo.
+    pub(in crate::cli) async fn paper(&self, run: RunNumber, key: KeyId, about: Subject) -> Result<Paper, Problem> {
         match self {
-            Self::Local(host) => host.paper(run, key).await,
-            Self::Remote(client, _) => client.paper(run, key).await,
+            Self::Local(host) => host.paper(run, key, about).await,
+            Self::Remote(client, _) => client.paper(run, key, about).await,
         }
     }
 
@@ -29,7 +30,12 @@ impl Door {
     }
 
     /// Has one's word countersigned by the running host, which alone can vouch for somebody.
-    pub(in crate::cli) async fn vote_in_session(&self, run: RunNumber, ballot: &Ballot) -> Result<Voted, Problem> {
+    pub(in crate::cli) async fn vote_in_session(
+        &self,
+        run: RunNumber,
+        ballot: &Ballot,
+        undo: Option<Digest>,
+    ) -> Result<Voted, Problem> {
         match self {
             Self::Local(_) => {
                 let message = "a session is countersigned by the running host, and none runs";
@@ -37,7 +43,7 @@ impl Door {
                     .next("mendwright serve", "starts it")
                     .next(format!("mendwright run {} {} --key FILE", ballot.verb, run.get()), "takes none"))
             }
-            Self::Remote(client, _) => client.vote_in_session(run, ballot).await,
+            Self::Remote(client, _) => client.vote_in_session(run, ballot, undo).await,
         }
     }
 

@@ -19,6 +19,7 @@ mod sql;
 pub(super) mod undo_since;
 mod verify;
 mod vote;
+mod vote_undo;
 mod watch;
 
 use mendwright_core::approval::Verb as Ballot;
@@ -36,11 +37,11 @@ pub enum Verb {
     Plan(plan::Args),
     /// A run: where it stands, and its plan.
     Show(show::Args),
-    /// Say yes to a plan, with your own key.
+    /// Say yes to a plan, or to an undo, with your own key.
     Approve(vote::Args),
-    /// Say no to a plan, and why: it will not be applied.
+    /// Say no to a plan, and why: it will not be applied. Or to an undo: it takes new approvals.
     Reject(vote::Args),
-    /// Take your word about a plan back.
+    /// Take your word about a plan, or about an undo, back.
     Withdraw(vote::Args),
     /// Apply exactly what a plan shows, or nothing.
     Apply(apply::Args),

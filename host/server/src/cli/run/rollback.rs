@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use mendwright_core::code::Code;
 use mendwright_core::plan::document::{Cell, Document};
+use mendwright_core::policy::{Decision, Effect};
 use mendwright_core::run::State;
 use mendwright_core::text::escape;
+use mendwright_core::undo::Row;
 use mendwright_store::RunRecord;
 use serde::Serialize;
 
 use super::undo_since::Ended;
 use super::{compensate, history, sql, undo_since};
-use crate::api::act::{UndoBody, UndoRowBody};
+use crate::api::act::UndoBody;
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::door::Door;
@@ -24,6 +26,9 @@ use crate::view::Next;
 use crate::view::outcome::{RollbackResult, rollback};
 use crate::view::problem::{Exit, Problem};
 use crate::view::undo::{UndoCell, UndoPreview, UndoRow, undo, undo_confirm};
+
+/// Who else can make an undo possible that takes another person's word.
+const FOR_OTHERS: &str = "for somebody else, with their own key: exactly this may be undone";
 
 /// When to ask whom: said below both `undo` and `run rollback`.
 const WHICH: &str = "\
@@ -78,6 +83,7 @@ struct PreviewRecord<'a> {
     restores: usize,
     conflicts: usize,
     rows: Vec<RowRecord<'a>>,
+    answer: &'a Decision,
 }
 
 #[derive(Serialize)]
@@ -158,7 +164,7 @@ pub(super) async fn look(
     full: bool,
 ) -> Result<Option<String>, Problem> {
     let progress = Progress::begin(&context.out, format!("reading the journal of {}", run.number));
-    let found = door.undo_preview(run.number).await;
+    let found = door.undo_preview(run.number, &context.person()).await;
     drop(progress);
     let found = found?;
     let run = found.run.clone().record()?;
@@ -174,8 +180,12 @@ pub(super) async fn look(
         context.out.json(&preview_record(&run, &found));
         return if only_preview { Ok(None) } else { Err(unconfirmed(&run, confirm)) };
     }
+    let lacks = !found.answer.allows();
     let document = door.books().document(run.number).await?;
     let hints = match (only_preview, found.restores()) {
+        (true, 1..) if lacks => {
+            vec![Next::new(format!("mendwright run approve {number} --undo"), FOR_OTHERS), confirm.clone()]
+        }
         (_, 0) => vec![Next::new(format!("{again} --sql"), "the way back as SQL, for a person to judge")],
         (true, _) => vec![confirm.clone(), Next::new(format!("{again} --sql"), "the same as SQL")],
         (false, _) => Vec::new(),
@@ -192,10 +202,37 @@ pub(super) async fn look(
         return Err(Problem::new(Code::RollbackConflict, message)
             .next(format!("{again} --sql"), "the way back as SQL, for a person to judge"));
     }
+    if lacks {
+        return Err(missing(number, &found.answer));
+    }
     if !context.out.can_ask() {
         return Err(unconfirmed(&run, confirm));
     }
     ask(context, &undo_confirm(&preview), &found.digest, &again).await.map(Some)
+}
+
+/// A preview as those see it who have their word about it.
+pub(super) async fn shown(context: &Context, door: &Door, found: &UndoBody) -> Result<String, Problem> {
+    let run = found.run.clone().record()?;
+    let document = door.books().document(run.number).await?;
+    let preview = preview(&run, found, &document, rfc3339(door.now_us()), Vec::new());
+    // Whoever is shown it here gives their word, and does not do it.
+    let preview = UndoPreview { lacks: Vec::new(), ..preview };
+    Ok(undo(context.out.look_err(), &preview, false))
+}
+
+/// What somebody sees who may not do it so: nobody is asked for a digest in vain.
+fn missing(number: u64, answer: &Decision) -> Problem {
+    let missing: Vec<String> = answer.missing.iter().map(ToString::to_string).collect();
+    let message = format!("#{number} may not be undone so: {}", missing.join("; "));
+    let problem = Problem::new(answer.code().unwrap_or(Code::PolicyDenied), message)
+        .detail(format!("said by {}", answer.by.join(", ")));
+    match answer.effect {
+        Effect::NeedsApproval => problem.next(format!("mendwright run approve {number} --undo"), FOR_OTHERS),
+        Effect::Allow | Effect::Deny => {
+            problem.next(format!("mendwright policy why {number}"), "every answer about it, with what it stood on")
+        }
+    }
 }
 
 fn unconfirmed(run: &RunRecord, confirm: Next) -> Problem {
@@ -209,7 +246,7 @@ fn preview(run: &RunRecord, found: &UndoBody, document: &Document, now: String, 
     let kinds: BTreeMap<&str, &BTreeMap<String, String>> =
         document.resources.iter().map(|resource| (resource.name.as_str(), &resource.columns)).collect();
     let kind = |resource: &str, column: &str| kinds.get(resource).and_then(|of| of.get(column)).cloned();
-    let cells = |row: &UndoRowBody| {
+    let cells = |row: &Row| {
         let cells = row.cells.iter().map(|(column, cell)| UndoCell {
             column: column.clone(),
             kind: kind(&row.resource, column).unwrap_or_default(),
@@ -244,6 +281,7 @@ fn preview(run: &RunRecord, found: &UndoBody, document: &Document, now: String, 
         conflicts: count(found.conflicts()),
         rows,
         digest: found.digest,
+        lacks: found.answer.missing.iter().map(ToString::to_string).collect(),
         next,
     }
 }
@@ -253,7 +291,7 @@ fn count(n: usize) -> u64 {
 }
 
 fn preview_record<'a>(run: &RunRecord, found: &'a UndoBody) -> PreviewRecord<'a> {
-    let cells = |row: &'a UndoRowBody| {
+    let cells = |row: &'a Row| {
         let cells = row.cells.iter().map(|(column, cell)| {
             let cell = cell.clone();
             (column.as_str(), CellRecord { before: cell.before, wrote: cell.wrote, now: cell.now })
@@ -279,6 +317,7 @@ fn preview_record<'a>(run: &RunRecord, found: &'a UndoBody) -> PreviewRecord<'a>
                 cells: cells(row),
             })
             .collect(),
+        answer: &found.answer,
     }
 }
 

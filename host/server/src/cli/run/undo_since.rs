@@ -153,10 +153,12 @@ pub(in crate::cli) async fn run(
     let stopped = undo(context, door, &mut all).await;
     let next = match &stopped {
         None => vec![],
-        Some((run, _)) => vec![
-            Next::new(format!("mendwright run show {}", run.number.get()), "where it stopped"),
-            Next::new(format!("{again} --preview"), "what is left"),
-        ],
+        Some((run, problem)) => {
+            let mut next = problem.next.clone();
+            next.push(Next::new(format!("mendwright run show {}", run.number.get()), "where it stopped"));
+            next.push(Next::new(format!("{again} --preview"), "what is left"));
+            next
+        }
     };
     show(context, &which, &all, &digest, next);
     match stopped {
@@ -187,7 +189,7 @@ async fn look(context: &Context, door: &Door, which: &Which) -> Result<Vec<One>,
     let progress = Progress::begin(&context.out, "reading the journals");
     let (mut all, mut newer) = (Vec::with_capacity(runs.len()), BTreeSet::new());
     for run in runs {
-        let found = door.undo_preview(run.number).await;
+        let found = door.undo_preview(run.number, &context.person()).await;
         all.push(in_its_turn(run, found, &mut newer));
     }
     drop(progress);
@@ -262,7 +264,7 @@ async fn undo(context: &Context, door: &Door, all: &mut [One]) -> Option<(RunRec
 }
 
 async fn undo_one(door: &Door, one: &One, by: &str) -> Result<(), Problem> {
-    let now = door.undo_preview(one.run.number).await?;
+    let now = door.undo_preview(one.run.number, by).await?;
     let free = now.rows.iter().filter(|row| row.conflict.is_none());
     let free: BTreeSet<Row> = free.map(|row| named(&one.run, &row.resource, &row.key)).collect();
     if free != one.restores {

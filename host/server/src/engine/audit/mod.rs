@@ -10,7 +10,7 @@ mod prove;
 
 use mendwright_core::key::SecretKey;
 use mendwright_core::note::{Note, VerifierKey};
-use mendwright_core::plan::Header;
+use mendwright_core::plan::{Digest, Header};
 use mendwright_core::tlog::Checkpoint;
 use mendwright_crash::{Point, reached};
 use mendwright_store::{Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint};
@@ -192,10 +192,11 @@ pub(super) fn flushed(run: &RunRecord, header: &Header, now_us: i64) -> Fact {
 }
 
 /// That the target holds an undo, or an undo of that.
-pub(super) fn rolled_back(run: &RunRecord, now_us: i64) -> Fact {
+pub(super) fn rolled_back(run: &RunRecord, undo: Digest, now_us: i64) -> Fact {
     let generation = run.undo_generation + 1;
     let fact = Fact::new("target.rolled_back", "host", now_us)
         .delivery(format!("flush:{}:{generation}:0", run.id))
+        .say("undo", undo)
         .say("generation", generation);
     match run.plan_digest {
         Some(digest) => fact.say("plan", digest),

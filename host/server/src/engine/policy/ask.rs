@@ -12,6 +12,9 @@ use super::super::{Host, problem, time};
 use super::facts::{About, Count, Question, stands};
 use crate::view::problem::Problem;
 
+/// Who asked for what nobody has asked for yet.
+pub(super) const NOBODY: &str = "";
+
 /// An answer, and everything that it stands on.
 pub(super) struct Judged {
     pub(super) decision: Decision,
@@ -43,7 +46,12 @@ impl Host {
     ) -> Result<Judged, Problem> {
         let chain = self.authority.chain(&around.people)?;
         let registry: Option<&Registry> = chain.as_ref().map(|chain| chain.in_force(around.now_us));
-        let count = self.authority.count(registry, about.run, about.plan, votes, around.now_us);
+        let asks = match (about.undo, question.action) {
+            (None, _) => about.run.requested_by.as_str(),
+            (Some(_), Action::Rollback) => question.by,
+            (Some(_), _) => NOBODY,
+        };
+        let count = self.authority.count(&self.config, registry, about, asks, (votes, around.now_us));
         let facts = self.authority.facts(&self.config, question, about, registry, around, count.approvals.clone());
         let settings = self.authority.settings((&about.run.job_name, &about.run.tenant), around);
         let decision = self.authority.policies.now().engine.decide(&facts, &settings);
@@ -60,7 +68,7 @@ impl Host {
         };
         let judge = |known: &Known| {
             off(&known.around, run, manifest)?;
-            let about = About { run: &known.run, manifest, plan: None };
+            let about = About::of(&known.run, manifest, None);
             let judged = self.judge(question, about, &[], &known.around)?;
             let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
             Ok::<_, Problem>((verdict, judged.decision))
@@ -79,7 +87,7 @@ impl Host {
     ) -> Result<Verdict, Problem> {
         let by = &known.run.requested_by;
         let question = Question { stage: Stage::WithPlan, action: Action::Apply, by, break_glass: None };
-        let about = About { run: &known.run, manifest, plan: Some(plan) };
+        let about = About::of(&known.run, manifest, Some(plan));
         let judged = self.judge(question, about, &known.votes, &known.around)?;
         let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
         if judged.decision.effect == Effect::NeedsApproval {
@@ -99,7 +107,7 @@ impl Host {
         let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: glass };
         let judge = |known: &Known| {
             off(&known.around, run, &manifest)?;
-            let about = About { run: &known.run, manifest: &manifest, plan: Some(plan) };
+            let about = About::of(&known.run, &manifest, Some(plan));
             let judged = self.judge(question, about, &known.votes, &known.around)?;
             let mut verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
             let state = known.run.state;
@@ -153,7 +161,7 @@ impl Host {
         for (stage, action) in asked {
             let question = Question { stage: *stage, action: *action, by: &run.requested_by, break_glass: None };
             let plan = plan.filter(|_| *stage != Stage::BeforePlanning);
-            let judged = self.judge(question, About { run, manifest, plan }, &[], around)?;
+            let judged = self.judge(question, About::of(run, manifest, plan), &[], around)?;
             if !judged.decision.allows() {
                 return Ok(None);
             }
@@ -161,27 +169,11 @@ impl Host {
         }
         Ok(Some(answers))
     }
-
-    /// Whether `by` may undo a run.
-    pub(in crate::engine) async fn may_roll_back(&self, run: &RunRecord, by: &str) -> Result<(), Problem> {
-        // A job that is gone cannot say what it was about; its undo needs it least of all.
-        let Ok(manifest) = self.manifest(&run.job_name) else { return Ok(()) };
-        let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
-        let question = Question { stage: Stage::AtApply, action: Action::Rollback, by, break_glass: None };
-        let judge = |known: &Known| {
-            let about = About { run: &known.run, manifest: &manifest, plan: Some(&plan) };
-            let judged = self.judge(question, about, &known.votes, &known.around)?;
-            let verdict = Verdict { decision: Some(judged.kept()?), ..Verdict::default() };
-            Ok::<_, Problem>((verdict, judged.decision))
-        };
-        let decision = self.store.decide(run.number, None, judge).await.map_err(problem::store)??;
-        if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
-    }
 }
 
 /// A job that somebody switched off is neither planned nor applied.
 fn off(around: &Surroundings, run: &RunRecord, manifest: &Manifest) -> Result<(), Problem> {
-    let standing = stands(&around.switches.thrown, run, manifest, &[], around.now_us);
+    let standing = stands(&around.switches.thrown, run, manifest.category, &[], around.now_us);
     let Some(switch) = standing.job_off else { return Ok(()) };
     let message = format!("{} was switched off by {}: {}", run.job_name, switch.by, switch.reason);
     Err(Problem::new(Code::PolicyDenied, message).next("mendwright switch list", "how all switches stand"))
@@ -199,18 +191,23 @@ fn no_glass(by: &str, role: &str, run: &RunRecord) -> Problem {
 /// A no, in words: what is missing, and who said so.
 pub(super) fn no(decision: &Decision, run: &RunRecord) -> Problem {
     let number = run.number.get();
+    refusal(decision, run, &format!("#{number} may not go on"), &format!("mendwright run approve {number}"))
+}
+
+/// The same of whatever may not be, where `approve` is how people make up for it.
+pub(super) fn refusal(decision: &Decision, run: &RunRecord, what: &str, approve: &str) -> Problem {
     let missing: Vec<String> = decision.missing.iter().map(ToString::to_string).collect();
     let missing = if missing.is_empty() { "no policy allows it".to_owned() } else { missing.join("; ") };
     let code = decision.code().unwrap_or(Code::PolicyDenied);
-    let problem = Problem::new(code, format!("#{number} may not go on: {missing}"))
-        .detail(format!("said by {}", decision.by.join(", ")));
+    let problem =
+        Problem::new(code, format!("{what}: {missing}")).detail(format!("said by {}", decision.by.join(", ")));
     match decision.effect {
-        Effect::NeedsApproval => problem.next(
-            format!("mendwright run approve {number}"),
-            "for somebody who may: from their own machine, with their own key",
-        ),
-        Effect::Allow | Effect::Deny => {
-            problem.next(format!("mendwright policy why {number}"), "every answer about it, with what it stood on")
+        Effect::NeedsApproval => {
+            problem.next(approve, "for somebody who may: from their own machine, with their own key")
         }
+        Effect::Allow | Effect::Deny => problem.next(
+            format!("mendwright policy why {}", run.number.get()),
+            "every answer about it, with what it stood on",
+        ),
     }
 }

@@ -10,12 +10,13 @@ use mendwright_core::key::PublicKey;
 use mendwright_core::level::Level;
 use mendwright_core::people::{Registry, Role};
 use mendwright_core::policy::{
-    Action, Actor, Approvals, Facts, Held, Levels, Plan, Rehearsal, Scope, Settings, Severity, Stage, Subject, Trust,
-    TrustRule, Uncounted, Who,
+    self, Action, Actor, Approvals, Category, Facts, Held, Levels, Plan, Rehearsal, Scope, Settings, Severity, Stage,
+    Subject, Trust, TrustRule, Uncounted, Who,
 };
 use mendwright_core::switch::{self, Standing};
 use mendwright_store::{RunRecord, StoredPlan, StoredVote, Surroundings};
 
+use super::undo::UndoInHand;
 use super::{Authority, actor};
 use crate::config::Config;
 
@@ -34,11 +35,21 @@ pub(super) struct Question<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
     pub(super) run: &'a RunRecord,
-    pub(super) manifest: &'a Manifest,
+    /// `None` where the job is gone: its runs can still be undone.
+    pub(super) manifest: Option<&'a Manifest>,
     pub(super) plan: Option<&'a StoredPlan>,
+    /// Where it is about undoing.
+    pub(super) undo: Option<UndoInHand>,
 }
 
-/// The votes on a plan, counted.
+impl<'a> About<'a> {
+    /// About applying the plan, or about making one.
+    pub(super) const fn of(run: &'a RunRecord, manifest: &'a Manifest, plan: Option<&'a StoredPlan>) -> Self {
+        Self { run, manifest: Some(manifest), plan, undo: None }
+    }
+}
+
+/// The votes on a plan or on its undo, counted.
 #[derive(Clone, Debug)]
 pub(super) struct Count {
     pub(super) tally: Tally,
@@ -86,16 +97,20 @@ impl Authority {
         }
     }
 
-    /// Counts the votes on a plan.
+    /// Counts the votes on a plan, or on its undo. `asks` is who asked for that: nobody, before somebody undoes.
     pub(super) fn count(
         &self,
+        config: &Config,
         registry: Option<&Registry>,
-        run: &RunRecord,
-        plan: Option<&StoredPlan>,
-        votes: &[StoredVote],
-        now_us: i64,
+        about: About<'_>,
+        asks: &str,
+        (votes, now_us): (&[StoredVote], i64),
     ) -> Count {
-        let level = plan.map_or(Level::Assisted, |plan| plan.header.outcome.level);
+        let level = match about.undo {
+            None => about.plan.map_or(Level::Assisted, |plan| plan.header.outcome.level),
+            // People approved the level of then; what is undone is of today's.
+            Some(_) => levels(config, about).highest(),
+        };
         let needed = match level {
             Level::Assisted => self.settings.approvals_level_3.max(1),
             Level::Auto | Level::Governed => 1,
@@ -104,8 +119,10 @@ impl Authority {
             (Vec::new(), Approvals::default(), None);
         for vote in votes {
             last = None;
-            match read(registry, run, plan, vote, (level, self.session.public()), now_us) {
+            match read(registry, about, vote, (level, self.session.public()), now_us) {
                 Ok(vote) => counted.push(vote),
+                // Of no use to whoever asks why not.
+                Err((_, why @ NotCounted::OtherSubject(_))) => last = Some(why),
                 Err((by, why)) => {
                     approvals.uncounted.push(Uncounted { by, because: why.to_string() });
                     last = Some(why);
@@ -113,7 +130,7 @@ impl Authority {
             }
         }
         let nobody = mendwright_core::people::Actor::Machine(nobody());
-        let requester = actor(&run.requested_by).unwrap_or(nobody);
+        let requester = actor(asks).unwrap_or(nobody);
         let role = Role::Approver;
         let tally = approval::tally(&counted, &Terms { requester: &requester, needed, role, level, now_us });
         for (vote, result) in counted.iter().zip(&tally.votes) {
@@ -127,7 +144,7 @@ impl Authority {
             .iter()
             .map(|name| {
                 let person = Who::Person(name.to_string());
-                Held { roles: self.roles(registry, &person.to_string(), &run.tenant), by: person }
+                Held { roles: self.roles(registry, &person.to_string(), &about.run.tenant), by: person }
             })
             .collect();
         Count { tally, approvals, last }
@@ -138,20 +155,20 @@ impl Authority {
         &self,
         config: &Config,
         question: Question<'_>,
-        About { run, manifest, plan }: About<'_>,
+        about: About<'_>,
         registry: Option<&Registry>,
         around: &Surroundings,
         approvals: Approvals,
     ) -> Facts {
-        let resources = written(manifest, plan);
+        let About { run, manifest, plan, undo } = about;
+        let resources = written(about);
         let bound = || resources.iter().filter_map(|name| config.resources.get(name));
         let modules: BTreeSet<String> = bound().filter_map(|resource| resource.module.clone()).collect();
         let modules: Vec<String> = modules.into_iter().collect();
-        let standing = stands(&around.switches.thrown, run, manifest, &modules, around.now_us);
-        // What the classes say today, whatever they said when the plan was made.
+        // Of a job that is gone nobody knows it; what asks for it is what happens by itself, and that needs the job.
+        let category = manifest.map_or(Category::Data, |manifest| manifest.category);
+        let standing = stands(&around.switches.thrown, run, category, &modules, around.now_us);
         let classes: BTreeSet<Class> = bound().map(|resource| resource.class).collect();
-        let class = classes.iter().any(|class| class.needs_people());
-        let planned = plan.map_or(Level::Auto, |plan| plan.header.outcome.level);
         let severity = Severity::Info;
         Facts {
             stage: question.stage,
@@ -166,16 +183,18 @@ impl Authority {
             job: run.job_name.clone(),
             resources,
             classes,
-            category: manifest.category,
+            category,
             severity,
             // A schedule is sure: somebody wrote it down. A decider says how sure it is itself.
             confidence: question.by.starts_with("machine:schedule").then_some(1_000),
-            levels: Levels {
-                manifest: manifest.level,
-                class: if class { Level::Assisted } else { planned },
-                operation: planned,
-            },
+            levels: levels(config, about),
             plan: plan.map(of_plan),
+            undo: undo.map(|undo| policy::Undo {
+                digest: undo.digest.to_string(),
+                // Of a plan of which only a part was ever applied there is no such time.
+                applied_at: run.applied_at_us.unwrap_or(run.created_at_us),
+                conflicts: undo.conflicts,
+            }),
             approvals,
             applied_at: around.applied_at_us.clone(),
             more_last_hour: around.more_last_hour,
@@ -193,11 +212,11 @@ impl Authority {
 pub(super) fn stands(
     thrown: &[switch::Switch],
     run: &RunRecord,
-    manifest: &Manifest,
+    category: Category,
     modules: &[String],
     now_us: i64,
 ) -> Standing {
-    let category = serde_json::to_value(manifest.category).ok();
+    let category = serde_json::to_value(category).ok();
     let category = category.as_ref().and_then(|word| word.as_str()).unwrap_or_default();
     Standing::of(thrown, &run.tenant, modules, &run.job_name, category, now_us)
 }
@@ -218,11 +237,11 @@ fn nobody() -> mendwright_core::people::PersonName {
 }
 
 /// What the plan changes; before there is one, what the job may change.
-fn written(manifest: &Manifest, plan: Option<&StoredPlan>) -> BTreeSet<String> {
+fn written(About { manifest, plan, .. }: About<'_>) -> BTreeSet<String> {
     let Some(plan) = plan else {
         return manifest
-            .requests
             .iter()
+            .flat_map(|manifest| &manifest.requests)
             .filter(|(_, request)| !request.operations.is_empty())
             .map(|(table, _)| table.clone())
             .collect();
@@ -234,6 +253,18 @@ fn written(manifest: &Manifest, plan: Option<&StoredPlan>) -> BTreeSet<String> {
         .filter(|r| [&r.inserts, &r.updates, &r.deletes].into_iter().any(changes))
         .map(|r| r.name.clone())
         .collect()
+}
+
+/// Where the level comes from, today: what the classes say now, whatever they said when the plan was made.
+fn levels(config: &Config, about: About<'_>) -> Levels {
+    let planned = about.plan.map_or(Level::Auto, |plan| plan.header.outcome.level);
+    let written = written(about);
+    let mut bound = written.iter().filter_map(|name| config.resources.get(name));
+    Levels {
+        manifest: about.manifest.map_or(planned, |manifest| manifest.level),
+        class: if bound.any(|resource| resource.class.needs_people()) { Level::Assisted } else { planned },
+        operation: planned,
+    }
 }
 
 fn of_plan(plan: &StoredPlan) -> Plan {
@@ -257,8 +288,7 @@ fn of_plan(plan: &StoredPlan) -> Plan {
 /// Reads and verifies one vote; says whose it claims to be where it is none.
 fn read(
     registry: Option<&Registry>,
-    run: &RunRecord,
-    plan: Option<&StoredPlan>,
+    About { run, plan, undo, .. }: About<'_>,
     vote: &StoredVote,
     (level, session): (Level, PublicKey),
     now_us: i64,
@@ -275,6 +305,7 @@ fn read(
     let targets = plan.map(targets).unwrap_or_default();
     let expected = Expected {
         plan: plan.map_or(mendwright_core::plan::header::Digest([0; 32]), |plan| plan.digest),
+        undo: undo.map(|undo| undo.digest),
         run: run.id,
         nonce: nonce(run),
         tenant: &run.tenant,

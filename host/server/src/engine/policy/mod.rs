@@ -4,7 +4,8 @@
 //! - [`Authority`]: policies, settings and the trust root, for as long as the host lives;
 //! - `facts`: what a question is told; `ask`: the three times at which it is asked;
 //! - `people`: who is who, and the demo's two keys; `registry`: changing that, with enough signatures;
-//!   `vote`: approving, rejecting, withdrawing; `session`: the same without a key; `trust`: how far jobs are trusted;
+//!   `vote`: approving, rejecting, withdrawing; `session`: the same without a key;
+//!   `undo`: both about an undo; `trust`: how far jobs are trusted;
 //! - `why`: an answer for people.
 
 mod ask;
@@ -13,6 +14,7 @@ mod people;
 mod registry;
 mod session;
 mod trust;
+mod undo;
 mod vote;
 mod why;
 

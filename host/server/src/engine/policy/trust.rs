@@ -247,6 +247,7 @@ impl Authority {
             confidence: None,
             levels: Levels { manifest: lowest, class: lowest, operation: lowest },
             plan: None,
+            undo: None,
             approvals: Approvals { held: held.collect(), uncounted: Vec::new() },
             applied_at: Vec::new(),
             more_last_hour: 0,

@@ -1,6 +1,6 @@
 //! The word of people: what somebody signs, and what becomes of the run by it.
 
-use mendwright_core::approval::{Ballot, CheckpointRef, Counted, NotCounted, Paper, Statement, Verb};
+use mendwright_core::approval::{Ballot, CheckpointRef, Counted, NotCounted, Paper, Statement, Subject, Verb};
 use mendwright_core::code::Code;
 use mendwright_core::dsse::Envelope;
 use mendwright_core::key::{KeyId, SecretKey};
@@ -11,7 +11,7 @@ use mendwright_core::plan::header::Digest;
 use mendwright_core::policy::{Action, Stage};
 use mendwright_core::run::{Event, State};
 use mendwright_core::tlog::Checkpoint;
-use mendwright_store::{Fact, Known, RunNumber, RunRecord, Step, StoredPlan, Verdict};
+use mendwright_store::{Fact, Known, RunNumber, RunRecord, Step, Verdict};
 
 use super::super::{Host, problem, time};
 use super::ask;
@@ -24,6 +24,8 @@ use crate::view::problem::Problem;
 pub struct Voted {
     /// The run as it is now.
     pub run: RunRecord,
+    /// The undo's digest, where it was about undoing.
+    pub undo: Option<Digest>,
     /// Who voted.
     pub person: String,
     /// What they said.
@@ -37,25 +39,35 @@ pub struct Voted {
 }
 
 impl Host {
-    /// What the owner of a key signs about the plan of a run.
+    /// What the owner of a key signs about the plan of a run, or about its undo as it would be done now.
     ///
     /// # Errors
-    /// There is no plan, or the key is nobody's.
-    pub async fn paper(&self, number: RunNumber, key: KeyId) -> Result<Paper, Problem> {
+    /// There is no plan, or the key is nobody's; nothing can be undone.
+    pub async fn paper(&self, number: RunNumber, key: KeyId, about: Subject) -> Result<Paper, Problem> {
         let registry = self.registry().await?.ok_or_else(no_registry)?;
         let (person, _) = registry.key(&key).ok_or_else(|| {
             Problem::new(Code::ApprovalNotCounted, format!("key {key} is not in the registry of people"))
                 .next("mendwright person list", "who is, with which keys")
         })?;
-        self.paper_for(number, person.name.clone(), key).await
+        self.paper_for(number, person.name.clone(), (key, about)).await
     }
 
     /// The same for a person and whatever key is to sign.
-    pub(super) async fn paper_for(&self, number: RunNumber, person: PersonName, key: KeyId) -> Result<Paper, Problem> {
+    pub(super) async fn paper_for(
+        &self,
+        number: RunNumber,
+        person: PersonName,
+        (key, about): (KeyId, Subject),
+    ) -> Result<Paper, Problem> {
         let run = self.store.run(number).await.map_err(problem::store)?;
         let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
+        let (undo, last_us) = match about {
+            Subject::Plan => (None, run.expires_at_us),
+            Subject::Undo => (Some(self.undo_in_hand(number).await?.digest), run.undo_until_us),
+        };
         Ok(Paper {
             plan: plan.digest,
+            undo,
             run: run.id,
             nonce: nonce(&run),
             tenant: run.tenant.clone(),
@@ -65,7 +77,7 @@ impl Host {
             key,
             checkpoint: self.latest_checkpoint().await?,
             now_us: self.store.clock_us().await.map_err(problem::store)?,
-            last_us: run.expires_at_us.unwrap_or(TIME_US_MAX),
+            last_us: last_us.unwrap_or(TIME_US_MAX),
         })
     }
 
@@ -73,8 +85,13 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::paper`], and a word that is none.
-    pub async fn ballot(&self, number: RunNumber, ballot: &Ballot, key: &SecretKey) -> Result<Envelope, Problem> {
-        sign(&self.paper(number, key.id()).await?.say(ballot), key)
+    pub async fn ballot(
+        &self,
+        number: RunNumber,
+        ballot: &Ballot,
+        (key, about): (&SecretKey, Subject),
+    ) -> Result<Envelope, Problem> {
+        sign(&self.paper(number, key.id(), about).await?.say(ballot), key)
     }
 
     /// The audit log as it was last signed.
@@ -88,7 +105,7 @@ impl Host {
         Ok(CheckpointRef { size: checkpoint.size, root: Digest(checkpoint.root) })
     }
 
-    /// Lets somebody have their word about the plan of a run: it is verified, asked of policy, kept, and the
+    /// Lets somebody have their word about the plan of a run, or about its undo: it is verified, asked of policy, kept, and the
     /// run moves by it, in one transaction.
     ///
     /// # Errors
@@ -99,24 +116,21 @@ impl Host {
         let statement = Statement::read(&parsed).map_err(|error| invalid(error.to_string()))?;
         let run = self.store.run(number).await.map_err(problem::store)?;
         let plan = self.store.verify_plan(number).await.map_err(problem::store)?;
-        let manifest = self.manifest(&run.job_name)?;
         let text = parsed.to_json();
+        if statement.about() == Subject::Undo {
+            return self.vote_on_undo(&run, &plan, &statement, &text).await;
+        }
+        let manifest = self.manifest(&run.job_name)?;
         let judge = |known: &Known| {
-            let about = About { run: &known.run, manifest: &manifest, plan: Some(&plan) };
-            self.judge_vote(known, about, &plan, &statement)
+            let about = About::of(&known.run, &manifest, Some(&plan));
+            self.judge_vote(known, about, &statement)
         };
         let mut voted = self.store.decide(number, Some(&text), judge).await.map_err(problem::store)??;
         voted.run = self.store.run(number).await.map_err(problem::store)?;
         Ok(voted)
     }
 
-    fn judge_vote(
-        &self,
-        known: &Known,
-        about: About<'_>,
-        plan: &StoredPlan,
-        statement: &Statement,
-    ) -> Result<(Verdict, Voted), Problem> {
+    fn judge_vote(&self, known: &Known, about: About<'_>, statement: &Statement) -> Result<(Verdict, Voted), Problem> {
         let state = known.run.state;
         if !matches!(state, State::Planned | State::AwaitingApproval | State::Approved) {
             let number = known.run.number.get();
@@ -135,7 +149,8 @@ impl Host {
         let chain = self.authority.chain(&known.around.people)?;
         let registry = chain.as_ref().map(|chain| chain.in_force(known.around.now_us));
         let before = known.votes.split_last().map_or(&[][..], |(_, before)| before);
-        let counted = self.authority.count(registry, &known.run, Some(plan), &known.votes, known.around.now_us);
+        let votes = (known.votes.as_slice(), known.around.now_us);
+        let counted = self.authority.count(&self.config, registry, about, &known.run.requested_by, votes);
         if let Some(why) = &counted.last {
             return Err(not_counted(why, &known.run));
         }
@@ -177,6 +192,7 @@ impl Host {
         verdict.facts.push(fact);
         let voted = Voted {
             run: known.run.clone(),
+            undo: None,
             person,
             verb: statement.verb,
             approvals: u64::try_from(tally.approved_by.len()).unwrap_or(u64::MAX),
@@ -197,7 +213,7 @@ pub fn sign(statement: &Statement, key: &SecretKey) -> Result<Envelope, Problem>
     Ok(envelope)
 }
 
-fn not_counted(why: &NotCounted, run: &RunRecord) -> Problem {
+pub(super) fn not_counted(why: &NotCounted, run: &RunRecord) -> Problem {
     let number = run.number.get();
     Problem::new(why.code(), format!("that is no approval of #{number}: {why}"))
         .next(format!("mendwright run show {number}"), "the plan that it would have to be about")

@@ -38,7 +38,7 @@ pub struct Why {
 }
 
 impl Host {
-    /// Every answer about a run, and what would be answered to an apply by `by` now.
+    /// Every answer about a run, and what would be answered to `by` now who applied it, or undid it.
     ///
     /// # Errors
     /// There is no such run, or the registry cannot be read.
@@ -64,9 +64,14 @@ impl Host {
             let around = around.map_err(problem::store)?;
             let votes = self.store.votes(number).await.map_err(problem::store)?;
             let question = Question { stage: Stage::AtApply, action: Action::Apply, by, break_glass: None };
-            let about = About { run: &run, manifest: &manifest, plan: Some(&plan) };
+            let about = About::of(&run, &manifest, Some(&plan));
             let judged = self.judge(question, about, &votes, &around)?;
             answers.push(now(&judged.decision, Stage::AtApply, Action::Apply, by, around.now_us));
+        }
+        // Where the target does not answer, that is no reason to say nothing of what was answered.
+        if let Ok((run, preview)) = self.undo_preview(number).await {
+            let decision = self.undo_answer(&run, &preview, by).await?;
+            answers.push(now(&decision, Stage::AtApply, Action::Rollback, by, time::now_us()));
         }
         Ok(self.told(Some(run), answers))
     }
@@ -87,7 +92,7 @@ impl Host {
             (Stage::AtApply, Action::Apply, MACHINE),
         ] {
             let question = Question { stage, action, by, break_glass: None };
-            let about = About { run: &run, manifest: &manifest, plan: None };
+            let about = About::of(&run, &manifest, None);
             let judged = self.judge(question, about, &[], &around)?;
             answers.push(now(&judged.decision, stage, action, by, around.now_us));
         }

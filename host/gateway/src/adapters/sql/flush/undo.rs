@@ -8,7 +8,9 @@ use std::sync::Arc;
 use mendwright_core::binding::{Resolved, ResolvedColumn};
 use mendwright_core::change::Action;
 use mendwright_core::merkle::Tree;
+use mendwright_core::plan::document::Cell;
 use mendwright_core::plan::header::Digest;
+use mendwright_core::undo;
 use mendwright_core::value::Value;
 
 use super::super::connection::{Connection, RawRow, Role};
@@ -63,14 +65,47 @@ pub struct UndoCell {
 pub struct Undo {
     /// Every row of the journal.
     pub rows: Vec<UndoRow>,
-    /// Over what would be restored; what a person confirms.
+    /// What a person confirms, and others approve: see [`undo::digest`].
     pub digest: Digest,
+    /// Over the exact bytes that would be written.
+    pub writes: Digest,
     /// Which flush of the run this undoes.
     pub(crate) generation: Generation,
     pub(crate) groups: Vec<Group>,
 }
 
+impl UndoRow {
+    /// As people see and approve it.
+    #[must_use]
+    pub fn shown(&self) -> undo::Row {
+        let cell = |value: &Option<Value>| value.as_ref().map(Cell::from);
+        undo::Row {
+            resource: self.resource.clone(),
+            key: self.key.clone(),
+            did: self.did,
+            conflict: match &self.fate {
+                Fate::Restore => None,
+                Fate::Conflict(why) => Some(why.clone()),
+            },
+            cells: self
+                .cells
+                .iter()
+                .map(|UndoCell { column, before, wrote, now }| {
+                    let cells = undo::Cells { before: cell(before), wrote: cell(wrote), now: cell(now) };
+                    (column.clone(), cells)
+                })
+                .collect(),
+        }
+    }
+}
+
 impl Undo {
+    /// Which flush of the run this undoes: 0 is its apply.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Rows that would be restored.
     #[must_use]
     pub fn restores(&self) -> usize {
@@ -126,7 +161,9 @@ async fn look(connection: &mut Connection, of: Of<'_>) -> Result<Undo> {
         batch += 1;
     }
     arrange(&mut groups, of.resolved);
-    Ok(Undo { rows, digest: digest(of.run, of.generation, &groups), generation: of.generation, groups })
+    let writes = writes(of, &groups);
+    let digest = undo::digest(of.run, of.generation, &writes, rows.iter().map(UndoRow::shown));
+    Ok(Undo { rows, digest, writes, generation: of.generation, groups })
 }
 
 async fn look_at_page(
@@ -243,8 +280,11 @@ fn cells(
         .collect()
 }
 
-fn digest(run: &str, generation: Generation, groups: &[Group]) -> Digest {
+/// Over the exact bytes that are written and those that they replace. Its first leaf is nobody's but the host's: it
+/// is told to everybody, and must not let them try out what a sensitive column holds.
+fn writes(of: Of<'_>, groups: &[Group]) -> Digest {
     let mut root = Tree::default();
+    root.push(journal::sign(of.key, &("undo", of.run, of.generation)).as_bytes());
     for group in groups {
         for row in &group.rows {
             let tagged = |raws: &[Raw]| raws.iter().map(Raw::tagged).collect::<Vec<_>>();
@@ -258,5 +298,5 @@ fn digest(run: &str, generation: Generation, groups: &[Group]) -> Digest {
             root.push(&leaf.unwrap_or_default());
         }
     }
-    Digest::of_json(&("mendwright undo v1", run, generation, hex::encode(root.root())))
+    Digest(root.root())
 }

@@ -79,7 +79,7 @@ fn mac(key: &MacKey, bytes: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-fn sign<T: Serialize>(key: &MacKey, value: &T) -> String {
+pub(crate) fn sign<T: Serialize>(key: &MacKey, value: &T) -> String {
     mac(key, &Digest::of_json(value).0)
 }
 

@@ -15,11 +15,11 @@ pub(super) async fn post(
     State(shared): State<Arc<Shared>>,
     Path(reference): Path<String>,
     peer: Peer,
-    Body(SessionVoteBody { verb, reason }): Body<SessionVoteBody>,
+    Body(SessionVoteBody { verb, reason, undo }): Body<SessionVoteBody>,
 ) -> Answer<Json<VotedBody>> {
     let run = find(&shared, &reference).await?;
     let ballot = Ballot { verb, reason, lasts_us: i64::MAX };
-    let voted = shared.host.vote_in_session(run.number, &ballot, &peer.0).await?;
+    let voted = shared.host.vote_in_session(run.number, (&ballot, undo), &peer.0).await?;
     shared.bell.ring();
     Ok(Json(VotedBody::from(&voted)))
 }

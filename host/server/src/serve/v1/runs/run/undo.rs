@@ -1,4 +1,4 @@
-//! `GET /runs/{run}/undo`: what undoing it would restore. `POST /runs/{run}/undo`: asks for exactly that: 202
+//! `GET /runs/{run}/undo`: what undoing it would restore, and whether it may be done. `POST /runs/{run}/undo`: asks for exactly that: 202
 //! and the run; with `?wait=60s`, 200 and what it came to, if that is known by then.
 
 use std::sync::Arc;
@@ -16,10 +16,15 @@ use crate::serve::answer::{Answer, Body, Json, Params, Waiting, find};
 use crate::serve::desk::{Said, Waited};
 use crate::serve::peer::Peer;
 
-pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(reference): Path<String>) -> Answer<Json<UndoBody>> {
+pub(super) async fn get(
+    State(shared): State<Arc<Shared>>,
+    Path(reference): Path<String>,
+    peer: Peer,
+) -> Answer<Json<UndoBody>> {
     let run = find(&shared, &reference).await?;
     let (run, undo) = shared.host.undo_preview(run.number).await?;
-    Ok(Json(UndoBody::new(&run, &undo)))
+    let answer = shared.host.undo_answer(&run, &undo, &peer.0).await?;
+    Ok(Json(UndoBody::new(&run, &undo, answer)))
 }
 
 pub(super) async fn post(
