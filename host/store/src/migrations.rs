@@ -1,7 +1,7 @@
 //! Brings a store's schema to this host's version. Steps only go forward; two neighbouring versions of
 //! the host can work at once where a step says so.
 
-use crate::db::{Conn, Place, dialect, postgres, query};
+use crate::db::{Engine, Place, dialect, postgres, query};
 use crate::error::{Error, Result};
 use crate::schema::STEPS;
 use crate::store::Store;
@@ -41,8 +41,8 @@ pub(crate) async fn migrate(store: &Store, now_us: i64) -> Result<()> {
     let engine = store.engine();
     let mut writer = store.writer().await?;
     let mut tx = writer.begin().await.map_err(failed)?;
-    if let Conn::Postgres(conn) = tx.conn() {
-        postgres::prepare(conn).await.map_err(failed)?;
+    if engine == Engine::Postgres {
+        postgres::prepare(tx.conn()).await.map_err(failed)?;
     }
     query(dialect::ddl(engine, TABLE)).execute(tx.conn()).await.map_err(failed)?;
     let row = query(

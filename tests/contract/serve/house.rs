@@ -61,14 +61,23 @@ impl Control {
     }
 }
 
+/// The port of a proxy, by which a host goes to its servers.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// To all of them.
+    All(u16),
+    /// To its control store.
+    Control(u16),
+}
+
 /// A world whose configuration a host may run beside.
 pub(super) struct House {
     pub(super) world: World,
     pub(super) control: Control,
     /// What is added to the configuration.
     pub(super) more: &'static str,
-    /// Hosts that go to their servers by another port: a proxy's.
-    pub(super) ways: BTreeMap<String, u16>,
+    /// Hosts that go another way than straight to their servers.
+    pub(super) ways: BTreeMap<String, Way>,
 }
 
 impl House {
@@ -105,15 +114,18 @@ impl House {
     fn command(&self, name: &str, typed: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
         command.arg(self.config(name)).arg("cli").args(typed).stdin(Stdio::null());
-        let way = |url: &str| match self.ways.get(name) {
-            None => url.to_owned(),
-            Some(port) => {
-                let (head, rest) = url.split_once("@127.0.0.1:").expect("the URL of a server");
-                let database = rest.split_once('/').expect("with a database").1;
-                format!("{head}@127.0.0.1:{port}/{database}")
-            }
+        let by = |port: u16, url: &str| {
+            let (head, rest) = url.split_once("@127.0.0.1:").expect("the URL of a server");
+            let database = rest.split_once('/').expect("with a database").1;
+            format!("{head}@127.0.0.1:{port}/{database}")
         };
-        command.env("TARGET_URL", way(&self.world.url())).env("CONTROL_URL", way(self.control.url()));
+        let (target, control) = (self.world.url(), self.control.url());
+        let (target, control) = match self.ways.get(name) {
+            None => (target, control.to_owned()),
+            Some(Way::All(port)) => (by(*port, &target), by(*port, control)),
+            Some(Way::Control(port)) => (target, by(*port, control)),
+        };
+        command.env("TARGET_URL", target).env("CONTROL_URL", control);
         command
             .env("USER", user())
             .env("MENDWRIGHT_LOG", "mendwright=info")

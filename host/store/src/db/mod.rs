@@ -6,17 +6,19 @@ pub(crate) mod dialect;
 pub(crate) mod group;
 pub(crate) mod postgres;
 pub(crate) mod query;
+pub(crate) mod server;
 pub(crate) mod sqlite;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{Connection as _, Postgres, Sqlite};
+use sqlx::{Connection as _, Sqlite};
 
 use group::{Alone, Turn, Writer};
+use server::{Open, Server};
 
 pub(crate) use query::{Param, Query, Row, insert, query, together};
 
@@ -81,7 +83,7 @@ impl Database {
     pub(crate) async fn writer(&self) -> sqlx::Result<Held> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Held::Writer(writer.alone().await?),
-            Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
+            Self::Postgres(pool) => Held::Postgres(Server::of(pool).await?),
         })
     }
 
@@ -98,7 +100,11 @@ impl Database {
     async fn shared_with(&self, postgres: &'static str) -> sqlx::Result<Shared> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Shared::Sqlite(writer.turn().await?),
-            Self::Postgres(pool) => Shared::Postgres(pool.begin_with(postgres).await?),
+            Self::Postgres(pool) => {
+                let mut server = Server::of(pool).await?;
+                server.begin(postgres).await?;
+                Shared::Postgres(server)
+            }
         })
     }
 
@@ -106,7 +112,7 @@ impl Database {
     pub(crate) async fn reader(&self) -> sqlx::Result<Held> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Held::Reader(readers.acquire().await?),
-            Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
+            Self::Postgres(pool) => Held::Postgres(Server::of(pool).await?),
         })
     }
 
@@ -117,7 +123,7 @@ impl Database {
                 writer.close().await
             }
             Self::Postgres(pool) => {
-                pool.close().await;
+                postgres::close(&pool).await;
                 Ok(())
             }
         }
@@ -128,7 +134,7 @@ impl Database {
 pub(crate) enum Held {
     Writer(Alone),
     Reader(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(Server),
 }
 
 impl Held {
@@ -136,7 +142,7 @@ impl Held {
         match self {
             Self::Writer(alone) => Conn::Sqlite(&mut alone.conn),
             Self::Reader(conn) => Conn::Sqlite(conn),
-            Self::Postgres(conn) => Conn::Postgres(conn),
+            Self::Postgres(server) => Conn::Postgres(server),
         }
     }
 
@@ -158,7 +164,10 @@ impl Held {
         Ok(match self {
             Self::Writer(alone) => Tx::Sqlite(alone.conn.begin_with(sqlite).await?),
             Self::Reader(conn) => Tx::Sqlite(conn.begin_with(sqlite).await?),
-            Self::Postgres(conn) => Tx::Postgres(conn.begin_with(postgres).await?),
+            Self::Postgres(server) => {
+                server.begin(postgres).await?;
+                Tx::Postgres(Open(server))
+            }
         })
     }
 }
@@ -166,21 +175,21 @@ impl Held {
 /// An open transaction.
 pub(crate) enum Tx<'c> {
     Sqlite(sqlx::Transaction<'c, Sqlite>),
-    Postgres(sqlx::Transaction<'c, Postgres>),
+    Postgres(Open<'c>),
 }
 
 impl Tx<'_> {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(tx) => Conn::Sqlite(tx),
-            Self::Postgres(tx) => Conn::Postgres(tx),
+            Self::Postgres(open) => Conn::Postgres(open.0),
         }
     }
 
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(open) => open.0.commit().await,
         }
     }
 }
@@ -188,14 +197,14 @@ impl Tx<'_> {
 /// A transaction that several may share. Rolled back, and nobody else's part of it, unless it is committed.
 pub(crate) enum Shared {
     Sqlite(Turn),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(Server),
 }
 
 impl Shared {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(turn) => Conn::Sqlite(turn.conn()),
-            Self::Postgres(tx) => Conn::Postgres(tx),
+            Self::Postgres(server) => Conn::Postgres(server),
         }
     }
 
@@ -203,7 +212,7 @@ impl Shared {
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(turn) => turn.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(mut server) => server.commit().await,
         }
     }
 }
@@ -211,14 +220,14 @@ impl Shared {
 /// A borrowed connection, inside a transaction or not.
 pub(crate) enum Conn<'c> {
     Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut Server),
 }
 
 impl Conn<'_> {
     pub(crate) fn reborrow(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(conn) => Conn::Sqlite(conn),
-            Self::Postgres(conn) => Conn::Postgres(conn),
+            Self::Postgres(server) => Conn::Postgres(server),
         }
     }
 

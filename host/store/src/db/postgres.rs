@@ -4,13 +4,14 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::dialect::Failure;
-use super::{Place, failure};
+use super::server::{STATEMENT_MAX, Server, ping};
+use super::{Conn, Place, failure, query};
 use crate::error::{Error, Result};
 
-/// Connections of one host: its workers, its readers, and one that listens.
+/// Connections of one host, beside the one that listens: its workers and its readers.
 const CONNECTIONS_MAX: u32 = 16;
 
 /// How long a host waits for one of them, or for the server.
@@ -52,7 +53,7 @@ pub(crate) fn parse(url: &str) -> Result<(PgConnectOptions, Place)> {
             ("synchronous_commit", "on"),
             ("search_path", SCHEMA),
             ("lock_timeout", "10s"),
-            ("statement_timeout", "60s"),
+            ("statement_timeout", &format!("{}s", STATEMENT_MAX.as_secs())),
             ("idle_in_transaction_session_timeout", "60s"),
         ])
         .disable_statement_logging();
@@ -70,7 +71,7 @@ pub(crate) async fn connect(options: PgConnectOptions, place: &Place) -> Result<
         .before_acquire(|connection, about| {
             Box::pin(async move {
                 if about.idle_for > ASKED_AFTER {
-                    connection.ping().await?;
+                    ping(connection.ping()).await?;
                 }
                 Ok(true)
             })
@@ -78,21 +79,18 @@ pub(crate) async fn connect(options: PgConnectOptions, place: &Place) -> Result<
         .connect_with(options)
         .await
         .map_err(failed("connecting"))?;
-    let mut conn = pool.acquire().await.map_err(failed("connecting"))?;
-    let setting = async |conn: &mut sqlx::PgConnection, name: &str| -> Result<String> {
-        sqlx::query_scalar("SELECT current_setting($1)")
-            .bind(name)
-            .fetch_one(conn)
-            .await
-            .map_err(failed("asking for a setting"))
+    let mut server = Server::of(&pool).await.map_err(failed("connecting"))?;
+    let setting = async |server: &mut Server, name: &str| -> Result<String> {
+        let asked = sqlx::query_scalar("SELECT current_setting($1)").bind(name);
+        server.answer(|conn| asked.fetch_one(conn)).await.map_err(failed("asking for a setting"))
     };
-    let version = setting(&mut conn, "server_version_num").await?;
+    let version = setting(&mut server, "server_version_num").await?;
     if version.parse::<i32>().is_ok_and(|version| version < VERSION_MIN) {
-        let (found, needs) = (setting(&mut conn, "server_version").await?, "13 or newer".to_owned());
+        let (found, needs) = (setting(&mut server, "server_version").await?, "13 or newer".to_owned());
         return Err(Error::Version { place: place.clone(), what: "PostgreSQL", found, needs });
     }
     for name in ["fsync", "full_page_writes"] {
-        if setting(&mut conn, name).await? != "on" {
+        if setting(&mut server, name).await? != "on" {
             let source = format!("{name} is off: the server could lose what it committed").into();
             return Err(Error::Unavailable { place: place.clone(), action: "trusting it", source });
         }
@@ -100,16 +98,26 @@ pub(crate) async fn connect(options: PgConnectOptions, place: &Place) -> Result<
     Ok(pool)
 }
 
+/// A pool of one connection for whoever listens: what it holds when its server falls silent is held apart from
+/// what works.
+pub(crate) fn listening(pool: &PgPool) -> PgPool {
+    let options = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+    // It is in use for ever.
+    options.max_lifetime(None).idle_timeout(None).connect_lazy_with((*pool.connect_options()).clone())
+}
+
+/// Says goodbye, if anybody hears it.
+pub(crate) async fn close(pool: &PgPool) {
+    tokio::time::timeout(ACQUIRE_TIMEOUT, pool.close()).await.ok();
+}
+
 /// Inside the transaction that prepares the schema: one at a time, and the schema is there.
-pub(crate) async fn prepare(conn: &mut sqlx::PgConnection) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK).execute(&mut *conn).await?;
-    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)")
-        .bind(SCHEMA)
-        .fetch_one(&mut *conn)
-        .await?;
-    if !there {
-        let sql = format!("CREATE SCHEMA {SCHEMA}; REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC");
-        conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+pub(crate) async fn prepare(mut conn: Conn<'_>) -> sqlx::Result<()> {
+    query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK).execute(conn.reborrow()).await?;
+    let there = query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(SCHEMA);
+    if there.optional(conn.reborrow()).await?.is_none() {
+        query(format!("CREATE SCHEMA {SCHEMA}")).execute(conn.reborrow()).await?;
+        query(format!("REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC")).execute(conn).await?;
     }
     Ok(())
 }

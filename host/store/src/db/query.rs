@@ -161,36 +161,31 @@ fn shift(out: &mut String, sql: &str, by: usize) {
     }
 }
 
-/// Binds the parameters of a statement on whichever engine the connection has, lets `$run` have it, and
-/// makes `$sqlite` or `$postgres` of what it found.
+/// Binds the parameters of a statement on whichever engine the connection has, and runs `$sqlite` or
+/// `$postgres` with it.
 macro_rules! on {
-    ($self:ident, $conn:ident, |$query:ident, $on:ident| $run:expr, |$found:ident| $sqlite:expr, $postgres:expr) => {{
+    ($self:ident, $conn:ident, |$query:ident, $on:ident| $sqlite:expr, $postgres:expr) => {{
         let Query { sql, params } = $self;
         match $conn {
             Conn::Sqlite($on) => {
-                let mut $query = sqlx::query::<Sqlite>(AssertSqlSafe(sql));
-                for param in params {
-                    $query = match param {
-                        Param::Integer(value) => $query.bind(value),
-                        Param::Text(value) => $query.bind(value),
-                    };
-                }
-                let $found = $run;
+                let $query = bound!(Sqlite, sql, params);
                 $sqlite
             }
             Conn::Postgres($on) => {
-                let mut $query = sqlx::query::<Postgres>(AssertSqlSafe(sql));
-                for param in params {
-                    $query = match param {
-                        Param::Integer(value) => $query.bind(value),
-                        Param::Text(value) => $query.bind(value),
-                    };
-                }
-                let $found = $run;
+                let $query = bound!(Postgres, sql, params);
                 $postgres
             }
         }
     }};
+}
+
+macro_rules! bound {
+    ($engine:ty, $sql:ident, $params:ident) => {
+        $params.into_iter().fold(sqlx::query::<$engine>(AssertSqlSafe($sql)), |query, param| match param {
+            Param::Integer(value) => query.bind(value),
+            Param::Text(value) => query.bind(value),
+        })
+    };
 }
 
 impl Query {
@@ -202,7 +197,12 @@ impl Query {
 
     /// Runs it; gives how many rows it wrote.
     pub(crate) async fn execute(self, conn: Conn<'_>) -> sqlx::Result<u64> {
-        Ok(on!(self, conn, |query, on| query.execute(on).await?, |done| done.rows_affected(), done.rows_affected()))
+        on!(
+            self,
+            conn,
+            |query, on| query.execute(on).await.map(|done| done.rows_affected()),
+            on.answer(|on| query.execute(on)).await.map(|done| done.rows_affected())
+        )
     }
 
     /// Every row.
@@ -210,9 +210,8 @@ impl Query {
         Ok(on!(
             self,
             conn,
-            |query, on| query.fetch_all(on).await?,
-            |rows| rows.into_iter().map(Row::Sqlite).collect(),
-            rows.into_iter().map(Row::Postgres).collect()
+            |query, on| query.fetch_all(on).await?.into_iter().map(Row::Sqlite).collect(),
+            on.answer(|on| query.fetch_all(on)).await?.into_iter().map(Row::Postgres).collect()
         ))
     }
 
@@ -221,9 +220,8 @@ impl Query {
         Ok(on!(
             self,
             conn,
-            |query, on| query.fetch_optional(on).await?,
-            |row| row.map(Row::Sqlite),
-            row.map(Row::Postgres)
+            |query, on| query.fetch_optional(on).await?.map(Row::Sqlite),
+            on.answer(|on| query.fetch_optional(on)).await?.map(Row::Postgres)
         ))
     }
 
@@ -240,9 +238,8 @@ impl Query {
         on!(
             self,
             conn,
-            |query, on| query.fetch(on),
-            |rows| rows.map(|row| row.map(Row::Sqlite)).boxed(),
-            rows.map(|row| row.map(Row::Postgres)).boxed()
+            |query, on| query.fetch(on).map(|row| row.map(Row::Sqlite)).boxed(),
+            on.rows(|on| query.fetch(on)).map(|row| row.map(Row::Postgres)).boxed()
         )
     }
 }

@@ -8,11 +8,12 @@ use mendwright_tests::postgres::{Cluster, Durability};
 use mendwright_tests::proxy::{Cut, Proxy};
 
 use mendwright_checker::{Promises, Seen};
+use sqlx::Connection as _;
 
 use super::clients::{self, Office};
 use super::killer::{WORKLOAD_MAX, settle};
 use crate::serve::ground::Ground;
-use crate::serve::house::{Serving, now, tail, until};
+use crate::serve::house::{Control, Serving, Way, now, tail, until};
 use crate::world::Engine;
 
 /// Runs that are asked for.
@@ -26,7 +27,7 @@ async fn a_host_that_slept_and_one_that_was_cut_off_write_nothing_twice() {
     let cluster = Cluster::start(Durability::Full).unwrap();
     let proxy = Arc::new(Proxy::start(cluster.port()).await.unwrap());
     let mut ground = Ground::new(Engine::Postgres, Some(cluster)).await;
-    ground.house.ways.insert("cut".to_owned(), proxy.port());
+    ground.house.ways.insert("cut".to_owned(), Way::All(proxy.port()));
     let well = ground.house.serve("well").await;
     let slept = ground.house.serve("slept").await;
     let cut = ground.house.serve("cut").await;
@@ -71,7 +72,7 @@ async fn a_host_in_the_dark_keeps_nobody_waiting_and_writes_nothing_when_the_lig
     let cluster = Cluster::start(Durability::Full).unwrap();
     let proxy = Proxy::start(cluster.port()).await.unwrap();
     let mut ground = Ground::new(Engine::Postgres, Some(cluster)).await;
-    ground.house.ways.insert("dark".to_owned(), proxy.port());
+    ground.house.ways.insert("dark".to_owned(), Way::All(proxy.port()));
     let well = ground.house.serve("well").await;
     let dark = ground.house.serve("dark").await;
     // The other one takes its part of what is asked for here.
@@ -87,6 +88,48 @@ async fn a_host_in_the_dark_keeps_nobody_waiting_and_writes_nothing_when_the_lig
     proxy.darken(false);
     until("it is back", async || dark.get("/runs").status == 200).await;
     until("it has nothing", async || dark.get("/status").body["host"]["working_on"].as_u64() == Some(0)).await;
+    settle(&well, &office).await;
+    let seen = ended_well(&ground, vec![("well", well), ("dark", dark)], &office, told).await;
+    assert!(seen.applied * 2 > seen.runs, "{seen:?}");
+}
+
+/// The control store falls silent after something was asked of it, while the target is there as always: the
+/// host waits for no answer for ever, says so, and takes part again when it is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_whose_control_store_falls_silent_waits_for_no_answer_for_ever() {
+    let cluster = Cluster::start(Durability::Full).unwrap();
+    let proxy = Proxy::start(cluster.port()).await.unwrap();
+    let mut ground = Ground::new(Engine::Postgres, Some(cluster)).await;
+    ground.house.ways.insert("dark".to_owned(), Way::Control(proxy.port()));
+    let well = ground.house.serve("well").await;
+    let dark = ground.house.serve("dark").await;
+    let office = office(&ground, &[&well]);
+    let asking = tokio::spawn(clients::work(office.clone(), 13, RUNS));
+    until("it works", async || dark.get("/status").body["host"]["working_on"].as_u64() > Some(0)).await;
+    // Both ask for work, which is held back until the answer can no longer reach one of them.
+    let Control::Postgres(database) = &ground.house.control else { unreachable!("it is on a server") };
+    let mut holder = database.connect().await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    sqlx::raw_sql("SELECT 1 FROM mendwright_control.counters WHERE name = 'claim' FOR UPDATE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock' AND query LIKE '%name = ''claim''%'";
+    // Inside one transaction the server shows its sessions as they were at the first look.
+    let mut seen = database.connect().await.unwrap();
+    until("both ask", async || sqlx::query_scalar::<_, i64>(asked).fetch_one(&mut seen).await.unwrap() == 2).await;
+    proxy.darken(true);
+    let given_up = || dark.log().matches("nothing could be claimed").count();
+    let before = given_up();
+    held.commit().await.unwrap();
+    let answer = dark.get("/status");
+    assert_eq!((answer.status, answer.code()), (503, "ERR_STORE_UNAVAILABLE"), "{answer:?}");
+    until("it waits no longer", async || given_up() > before).await;
+    let told = asking.await.unwrap();
+    settle(&well, &office).await;
+    proxy.darken(false);
+    until("it is back", async || dark.get("/status").body["host"]["working_on"].as_u64() == Some(0)).await;
     settle(&well, &office).await;
     let seen = ended_well(&ground, vec![("well", well), ("dark", dark)], &office, told).await;
     assert!(seen.applied * 2 > seen.runs, "{seen:?}");
