@@ -1,10 +1,13 @@
 //! Plans in several transactions: each batch whole or not at all, the rest gone on with after a death,
 //! and restored where the world moved on.
 
+use mendwright::engine::Host;
 use mendwright_core::code::Code;
+use mendwright_core::merkle::Tree;
+use mendwright_core::plan::Digest;
 use mendwright_core::run::State;
 use mendwright_crash::{FLUSH, Point};
-use mendwright_store::RunRecord;
+use mendwright_store::{RunNumber, RunRecord};
 use serde_json::{Value as Json, json};
 
 use crate::crash::{killed, under_test};
@@ -30,6 +33,38 @@ async fn journaled(world: &World) -> (String, String) {
     (commits, world.value(&count("coalesce(sum(changes), 0)", "journal")).await)
 }
 
+/// What the audit log tells of a run's batches, each with its rows and the root over its journal, and how many
+/// restores it tells of.
+async fn told(host: &Host, run: RunNumber) -> (Vec<[String; 3]>, usize) {
+    let entries = host.store().audit_entries(None, 1_000).await.unwrap();
+    let of = |kind: &str| {
+        let of_run = entries.iter().rev().filter(|entry| entry.run == Some(run) && entry.kind == kind);
+        of_run.map(|entry| serde_json::from_str::<Json>(&entry.body).unwrap()).collect::<Vec<_>>()
+    };
+    let batch =
+        |body: &Json| ["batch", "changes_count", "journal_root"].map(|what| body[what].as_str().unwrap().into());
+    (of("target.flushed").iter().map(batch).collect(), of("target.rolled_back").len())
+}
+
+/// The same of the target's own journal, without the host.
+async fn held(world: &World, batches: &[(u32, usize)]) -> Vec<[String; 3]> {
+    let mut held = Vec::new();
+    for (batch, changes) in batches {
+        let macs = match world.engine {
+            Engine::Sqlite => "group_concat(mac, ' ' ORDER BY page)",
+            Engine::Postgres => "string_agg(mac, ' ' ORDER BY page)",
+        };
+        let own = own(world.engine, "journal");
+        let macs = world.value(&format!("SELECT {macs} FROM {own} WHERE generation = 0 AND batch = {batch}")).await;
+        let mut tree = Tree::default();
+        macs.split(' ').for_each(|mac| tree.push(mac.as_bytes()));
+        held.push([batch.to_string(), changes.to_string(), Digest(tree.root()).to_string()]);
+    }
+    held
+}
+
+const WHOLE: [(u32, usize); 3] = [(0, 2), (1, 2), (2, 1)];
+
 async fn note(world: &World, id: i64) -> String {
     world.value(&format!("SELECT note FROM article WHERE id = {id}")).await
 }
@@ -45,6 +80,7 @@ async fn a_plan_in_batches_is_applied_verified_and_undone_whole() {
         assert_eq!((applied.problem, applied.run.state, applied.changes), (None, State::Succeeded, 5), "{engine:?}");
         assert_eq!(journaled(&world).await, ("3".to_owned(), "5".to_owned()), "{engine:?}");
         assert_eq!(host.verify(run.number).await.unwrap().verified.held, 5);
+        assert_eq!(told(&host, run.number).await, (held(&world, &WHOLE).await, 0), "{engine:?}");
         assert_eq!(host.confirm(&run).await.unwrap_err().code, Code::PlanUsed);
         assert_eq!(host.attack(TENANT, five()).await.unwrap().state, State::NothingToDo);
         assert_eq!(host.undo_all(run.number).await.unwrap().restored, 5, "{engine:?}: in one transaction");
@@ -93,7 +129,9 @@ async fn a_host_that_dies_between_batches_is_gone_on_with() {
                 assert_eq!(state, if committed { State::Succeeded } else { State::Planned }, "{engine:?} {place}");
                 if committed {
                     assert_eq!(host.verify(run.number).await.unwrap().verified.held, 5, "{engine:?} {place}");
+                    assert_eq!(told(&host, run.number).await, (held(&world, &WHOLE).await, 0), "{engine:?} {place}");
                     assert_eq!(host.undo_all(run.number).await.unwrap().restored, 5, "{engine:?} {place}");
+                    assert_eq!(told(&host, run.number).await.1, 1, "{engine:?} {place}");
                 }
                 before.assert_unchanged(&world.dump().await);
                 world
@@ -116,6 +154,7 @@ async fn a_prefix_whose_rest_no_longer_holds_is_restored() {
         assert_eq!(found.state, State::RolledBack, "{engine:?} {found:?}");
         assert_eq!((note(&world, 1).await, note(&world, 2).await), ("NULL".into(), String::new()), "{engine:?}");
         assert_eq!(note(&world, 4).await, "theirs now");
+        assert_eq!(told(&host, run.number).await, (held(&world, &WHOLE[..1]).await, 1), "{engine:?}");
         assert!(host.store().in_flight().await.unwrap().is_empty());
     }
 }
@@ -132,6 +171,7 @@ async fn a_prefix_that_cannot_be_restored_is_stuck_and_listed() {
         assert_eq!(found.state, State::Stuck, "{engine:?} {said}");
         assert!(said.contains("articles/1, articles/2") && said.contains("1 of them changed"), "{said}");
         assert_eq!((note(&world, 1).await, note(&world, 2).await), ("theirs now".into(), "mended 2".into()));
+        assert_eq!(told(&host, run.number).await, (held(&world, &WHOLE[..1]).await, 0), "{engine:?}");
         // A person looks at it, and restores what still can be.
         let undone = host.undo_all(run.number).await.unwrap();
         assert_eq!((undone.restored, undone.left.len()), (1, 1), "{engine:?}");

@@ -126,6 +126,47 @@ async fn look(connection: &mut Connection, context: Context<'_>) -> Result<Prefi
     }
 }
 
+/// One transaction of an apply, as the target's journal has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Which one, from 0.
+    pub n: u32,
+    /// Rows that it wrote.
+    pub changes: u64,
+    /// The root over its pages, by their MACs; `None` where they are no longer kept, or are not what this host
+    /// wrote.
+    pub root: Option<Digest>,
+}
+
+/// Every transaction that the target's journal knows of the run's apply.
+///
+/// # Errors
+/// Whatever the target answers.
+pub async fn batches(context: Context<'_>, prefix: Prefix) -> Result<Vec<Batch>> {
+    let mut connection = Connection::open(context.target, Role::Write).await?;
+    let mut found = Vec::new();
+    for n in 0..prefix.batches {
+        let id = FlushId { run: context.run, generation: 0, batch: n };
+        let Some(held) = journal::find(&mut connection, context.target, id).await? else {
+            return Err(journal::absent(&mut connection, context.target, id).await?);
+        };
+        let root = match root_of(&mut connection, context, id).await {
+            Err(Error::Refused { code: Code::JournalTampered, .. }) => None,
+            root => root?,
+        };
+        found.push(Batch { n, changes: u64::try_from(held.commit.changes).unwrap_or(0), root });
+    }
+    connection.close().await;
+    Ok(found)
+}
+
+async fn root_of(connection: &mut Connection, context: Context<'_>, id: FlushId<'_>) -> Result<Option<Digest>> {
+    let opened = journal::Reader::open(connection, context.target, context.key, id).await?;
+    let Some(mut reader) = opened else { return Ok(None) };
+    while reader.next(connection).await?.is_some() {}
+    Ok(Some(reader.root()))
+}
+
 /// The rows that the run's apply wrote so far, by its journal: resource and key.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Whether an exported run is what it says, from two things that come from elsewhere.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use mendwright_catalog::manifest::Manifest;
@@ -278,23 +279,47 @@ fn allowed_at(entries: &[Entry], at_us: i64) -> bool {
     })
 }
 
-/// What the target took is the plan, whole.
+/// What the target took is the plan: whole, or batches of it.
 fn applied(bundle: &Bundle, plan: Digest, entries: &[Entry]) -> Found {
-    let Some(flushed) = entries.iter().find(|entry| entry.kind == "target.flushed") else { return Ok(None) };
+    let flushed: Vec<&Entry> = entries.iter().filter(|entry| entry.kind == "target.flushed").collect();
     let header = &bundle.header;
-    let wanted = [
-        ("plan", plan.to_string()),
-        ("changes_root", header.changes_root.to_string()),
-        ("changes_count", header.changes_count.clone()),
-    ];
-    if let Some((what, _)) = wanted.iter().find(|(what, text)| flushed.body.get(*what) != Some(text)) {
-        return Err(format!("the log says of another {what} that it was applied"));
-    }
+    let (root, count) = (header.changes_root.to_string(), &header.changes_count);
+    let says = |entry: &Entry, what: &str, text: &str| match entry.body.get(what) {
+        Some(said) if said == text => Ok(()),
+        _ => Err(format!("the log says of another {what} that it was applied")),
+    };
+    let done = match flushed.as_slice() {
+        [] => return Ok(None),
+        [whole] if !whole.body.contains_key("batch") => {
+            says(whole, "changes_root", &root)?;
+            says(whole, "changes_count", count)?;
+            format!("{count} changes")
+        }
+        batches => {
+            for (n, batch) in batches.iter().enumerate() {
+                says(batch, "batch", &n.to_string())?;
+            }
+            let written = batches.iter().filter_map(|batch| batch.body.get("changes_count")?.parse::<u64>().ok()).sum();
+            batches_of(written, batches.len(), count)?
+        }
+    };
+    flushed.iter().try_for_each(|entry| says(entry, "plan", &plan.to_string()))?;
     let undone = entries.iter().filter(|entry| entry.kind == "target.rolled_back").count();
     let then = match undone {
         0 => String::new(),
         1 => ", and undone since".to_owned(),
         n => format!(", and undone or redone {n} times since"),
     };
-    Ok(Some(format!("{} changes{then}", header.changes_count)))
+    Ok(Some(format!("{done}{then}")))
+}
+
+/// What so many batches with so many changes are of a plan.
+fn batches_of(written: u64, n: usize, planned: &str) -> Result<String, String> {
+    let planned = planned.parse::<u64>().map_err(|_| "the plan does not say how many changes it has".to_owned())?;
+    let batches = if n == 1 { "1 batch".to_owned() } else { format!("{n} batches") };
+    match written.cmp(&planned) {
+        Ordering::Equal => Ok(format!("{planned} changes in {batches}")),
+        Ordering::Less => Ok(format!("{written} of {planned} changes in {batches}")),
+        Ordering::Greater => Err(format!("the log says of {written} changes that they were applied")),
+    }
 }

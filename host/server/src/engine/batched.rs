@@ -12,7 +12,7 @@ use mendwright_core::level::Level;
 use mendwright_core::plan::BoundChange;
 use mendwright_core::run::{Event, State};
 use mendwright_core::work::may_work_later;
-use mendwright_gateway::batched::{Batched, Prefix, written_rows};
+use mendwright_gateway::batched::{self, Batched, Prefix, written_rows};
 use mendwright_gateway::repair;
 use mendwright_gateway::{Computed, Error as GatewayError, Target};
 use mendwright_sandbox::Export;
@@ -21,7 +21,7 @@ use mendwright_store::{ChangeFilter, RunRecord, Step, StoredPlan};
 use super::apply::{Ended, PAGE, flush_ended};
 use super::bind::Binder;
 use super::work::Patience;
-use super::{Host, problem, time};
+use super::{Host, audit, problem, time};
 use crate::view::problem::Problem;
 
 /// Rows of a prefix that are named where it is stuck; `run show` and the journal have them all.
@@ -65,6 +65,8 @@ impl Host {
         let id = run.id.to_string();
         let context = self.context(target, run, &id);
         let Batched { prefix, stopped } = computed.apply_batched(context, plan.digest, size, done).await;
+        // Before anything is said of how it ended: whoever restores them leaves no trace of what was there.
+        self.tell_batches(run, plan, target, prefix).await.map_err(Ended::waits)?;
         match stopped {
             None => Ok(prefix.changes),
             Some(error) => {
@@ -73,6 +75,27 @@ impl Host {
                 Err(stopped_after(run, plan, prefix, error, restores))
             }
         }
+    }
+
+    /// Writes down each transaction of a plan that came in several, or of which only a part came; one that came
+    /// whole in one is told with the step that says so.
+    pub(super) async fn tell_batches(
+        &self,
+        run: &RunRecord,
+        plan: &StoredPlan,
+        target: &Target,
+        prefix: Prefix,
+    ) -> Result<(), Problem> {
+        let is_whole = prefix.changes.to_string() == plan.header.changes_count;
+        if prefix.batches == 0 || (prefix.batches == 1 && is_whole) {
+            return Ok(());
+        }
+        let id = run.id.to_string();
+        let batches = batched::batches(self.context(target, run, &id), prefix).await;
+        let batches = batches.map_err(|error| problem::gateway(&error))?;
+        let now_us = time::now_us();
+        let facts = batches.iter().map(|batch| audit::flushed_batch(run, &plan.header, batch, now_us)).collect();
+        self.store.deliver(run, facts).await.map_err(problem::store)
     }
 
     /// Goes on with a plan that a former process left half applied.

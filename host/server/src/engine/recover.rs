@@ -41,7 +41,7 @@ impl Host {
         reached(Point::BeforeRecovery);
         let left = self.left(run).await?;
         let (held, prefix) = match left.asks() {
-            Asks::Plan => self.held_of_plan(run).await?,
+            Asks::Plan => self.told_of_plan(run).await?,
             Asks::Undo => (self.held_of_undo(run).await?, Prefix::default()),
             Asks::Nothing => (Held::Nothing, Prefix::default()),
         };
@@ -110,6 +110,16 @@ impl Host {
             generation: run.undo_generation,
             approvals_needed,
         })
+    }
+
+    /// The same as [`Host::held_of_plan`], once it is told what is there: the process that put it there died.
+    async fn told_of_plan(&self, run: &RunRecord) -> Result<(Held, Prefix), Problem> {
+        let (held, prefix) = self.held_of_plan(run).await?;
+        if run.state == State::Applying {
+            let (plan, target) = self.written_target(run).await?;
+            self.tell_batches(run, &plan, &target, prefix).await?;
+        }
+        Ok((held, prefix))
     }
 
     async fn held_of_plan(&self, run: &RunRecord) -> Result<(Held, Prefix), Problem> {

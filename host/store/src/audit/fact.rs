@@ -9,7 +9,8 @@ use mendwright_crash::{Point, reached};
 
 use crate::db::{Conn, Param, Query, insert, together};
 use crate::error::{Error, Result};
-use crate::run::RunNumber;
+use crate::run::{RunNumber, RunRecord};
+use crate::store::Store;
 
 /// What a body may take of an entry at most: the rest is for its other fields, escaped as JSON.
 const BODY_BYTES_MAX: usize = ENTRY_BYTES_MAX / 2;
@@ -92,6 +93,27 @@ pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Err
     together(conn, rows([fact])?).await.map_err(failed)?;
     reached(Point::EntryWritten);
     Ok(())
+}
+
+/// Facts that one statement writes: each takes nine of the parameters that SQLite allows it, 32,766.
+const AT_ONCE_MAX: usize = 1_000;
+
+impl Store {
+    /// Writes down what a target holds of a run. What was delivered before is not told again.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn deliver(&self, run: &RunRecord, facts: Vec<Fact>) -> Result<()> {
+        let failed = self.failed("telling what a target holds");
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await.map_err(failed)?;
+        for facts in facts.chunks(AT_ONCE_MAX) {
+            let facts = facts.iter().map(|fact| fact.clone().run(run.number).tenant(&run.tenant));
+            together(tx.conn(), rows(facts)?).await.map_err(failed)?;
+        }
+        reached(Point::EntryWritten);
+        tx.commit().await.map_err(failed)
+    }
 }
 
 /// The statements that write facts down, in their order as far as that is one statement.

@@ -13,6 +13,7 @@ use mendwright_core::note::{Note, VerifierKey};
 use mendwright_core::plan::{Digest, Header};
 use mendwright_core::tlog::Checkpoint;
 use mendwright_crash::{Point, reached};
+use mendwright_gateway::batched::Batch;
 use mendwright_store::{Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint};
 
 use super::{host_key, open_store, problem, state_path};
@@ -178,17 +179,36 @@ pub(crate) fn checkpoints(text: &str, key: &VerifierKey) -> Vec<Checkpoint> {
     read_notes(text).into_iter().filter_map(note).collect()
 }
 
-/// That the target holds a plan: delivered with the step that says so, by whichever host finds it there.
+/// That the target holds a plan: delivered with the step that says so, by whichever host finds it there. Where it
+/// came in several transactions these were told before, and nothing is told again.
 pub(super) fn flushed(run: &RunRecord, header: &Header, now_us: i64) -> Fact {
-    let target = header.targets.iter().find(|target| Some(&target.database) == run.target.as_ref());
-    let target = target.or_else(|| header.targets.first()).map(|target| target.identity.as_str());
     Fact::new("target.flushed", "host", now_us)
         .delivery(format!("flush:{}:0:0", run.id))
         .say("plan", header.digest())
         .say("changes_root", header.changes_root)
         .say("changes_count", &header.changes_count)
-        .say("target", target.unwrap_or_default())
+        .say("target", identity_of(run, header))
         .say("generation", 0)
+}
+
+/// That the target holds one of several transactions of a plan.
+pub(super) fn flushed_batch(run: &RunRecord, header: &Header, batch: &Batch, now_us: i64) -> Fact {
+    let fact = Fact::new("target.flushed", "host", now_us)
+        .delivery(format!("flush:{}:0:{}", run.id, batch.n))
+        .say("plan", header.digest())
+        .say("batch", batch.n)
+        .say("changes_count", batch.changes)
+        .say("target", identity_of(run, header))
+        .say("generation", 0);
+    match batch.root {
+        Some(root) => fact.say("journal_root", root),
+        None => fact,
+    }
+}
+
+fn identity_of<'h>(run: &RunRecord, header: &'h Header) -> &'h str {
+    let target = header.targets.iter().find(|target| Some(&target.database) == run.target.as_ref());
+    target.or_else(|| header.targets.first()).map_or("", |target| target.identity.as_str())
 }
 
 /// That the target holds an undo, or an undo of that.

@@ -317,6 +317,11 @@ impl<'a> Reader<'a> {
         Ok(Some(Self { key, id, commit, commit_mac, sql, root: Tree::default(), pages: 0 }))
     }
 
+    /// The root over the pages that were read, by their MACs.
+    pub(crate) fn root(&self) -> Digest {
+        Digest(self.root.root())
+    }
+
     /// The next page, and after the last one nothing.
     pub(crate) async fn next(&mut self, connection: &mut Connection) -> Result<Option<Page>> {
         let args = vec![
