@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use mendwright_core::kind::Kind;
+use mendwright_core::witness::WitnessKey;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
@@ -110,14 +111,55 @@ const FORMATS: &[Format] = &[
     },
     Format {
         name: "mendwright-anchor",
-        pattern: "^file:.+",
-        takes: "a place such as \"file:/mnt/elsewhere/checkpoints\"",
+        pattern: "^(file:|https?://).+",
+        takes: "a place such as \"file:/mnt/elsewhere/checkpoints\" or \"https://example.org/checkpoints\"",
         check: |text| match text.strip_prefix("file:") {
             Some(path) if !path.is_empty() => Ok(()),
-            Some(_) | None => Err("file: and a path".to_owned()),
+            Some(_) => Err("file: and a path".to_owned()),
+            None if text.contains("://") => web_address(text),
+            None => Err("file: and a path, or https:// and a host".to_owned()),
         },
     },
+    Format {
+        name: "mendwright-web-address",
+        pattern: "^https?://.+",
+        takes: "an address such as \"https://witness.example.org\"",
+        check: web_address,
+    },
+    Format {
+        name: "mendwright-witness-key",
+        pattern: "^[^ +]+\\+[0-9a-f]{8}\\+.+",
+        takes: "the key of a witness, \"NAME+HASH+BASE64\"",
+        check: |text| text.parse::<WitnessKey>().map(drop).map_err(|error| error.to_string()),
+    },
 ];
+
+/// What is sent in clear can be answered by anybody on the way: only on this machine.
+fn web_address(text: &str) -> Result<(), String> {
+    let (is_clear, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => return Err("https:// and a host".to_owned()),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    };
+    if host.is_empty() || !text.chars().all(|c| c.is_ascii_graphic()) || text.contains('#') {
+        return Err("a host, and no spaces, fragment or other letters than those of an address".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("a name or password has no place in this file".to_owned());
+    }
+    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+        return Err("its port is a number up to 65535".to_owned());
+    }
+    if is_clear && !["localhost", "127.0.0.1", "[::1]"].contains(&host) {
+        return Err("https: only an address of this machine may do without".to_owned());
+    }
+    Ok(())
+}
 
 fn name(text: &str) -> Result<(), String> {
     let fits = text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -169,6 +211,10 @@ formats! {
     LogOrigin = "mendwright-log-origin";
     /// The schema of a place for checkpoints.
     Anchor = "mendwright-anchor";
+    /// The schema of an address in the web.
+    WebAddress = "mendwright-web-address";
+    /// The schema of a witness's key.
+    WitnessKeyText = "mendwright-witness-key";
 }
 
 macro_rules! enumerations {
@@ -294,5 +340,35 @@ mod tests {
         assert!(one.versions.matches(&semver::Version::new(1, 9, 0)));
         assert!(!one.versions.matches(&semver::Version::new(2, 0, 0)));
         assert!(JobVersions::parse("patch_rows@one").is_err() && JobVersions::parse("Patch@1").is_err());
+    }
+    #[test]
+    fn a_place_for_checkpoints_is_one_that_nobody_on_the_way_can_answer_for() {
+        let check = |name: &str, text: &str| {
+            let format = FORMATS.iter().find(|format| format.name == name).unwrap();
+            (format.check)(text).err().unwrap_or_default()
+        };
+        for good in ["file:x", "https://example.org", "https://example.org:8443/a?b=c", "https://[2001:db8::1]/a"] {
+            assert_eq!(check("mendwright-anchor", good), "", "{good}");
+        }
+        for here in ["http://127.0.0.1:8080/x", "http://localhost", "http://[::1]:8080/x"] {
+            assert_eq!(check("mendwright-anchor", here), "", "{here}");
+        }
+        let bad = [
+            ("file:", "file: and a path"),
+            ("example.org", "file: and a path, or https:// and a host"),
+            ("ftp://example.org", "https:// and a host"),
+            ("http://example.org", "https: only an address of this machine may do without"),
+            ("http://127.0.0.1.example.org/x", "https: only an address of this machine may do without"),
+            ("http://localhost@example.org/x", "a name or password has no place in this file"),
+            ("https://u:p@example.org", "a name or password has no place in this file"),
+            ("https://example.org:99999", "its port is a number up to 65535"),
+            ("https://", "a host, and no spaces, fragment or other letters than those of an address"),
+            ("https://example.org/a b", "a host, and no spaces, fragment or other letters than those of an address"),
+        ];
+        for (text, why) in bad {
+            assert_eq!(check("mendwright-anchor", text), why, "{text}");
+        }
+        assert_eq!(check("mendwright-web-address", "file:x"), "https:// and a host");
+        assert!(check("mendwright-witness-key", "witness+00000000+BBpc").contains("key is"));
     }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "tests count to a few thousand")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "what a test does not expect fails it")]
 
+mod anchors;
 mod at_once;
 mod backup;
 mod bad_input;

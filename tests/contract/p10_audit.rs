@@ -244,9 +244,15 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn cli(world: &World, typed: &[&str]) -> Said {
+    cli_where(world, typed, &[])
+}
+
+/// The same with these variables.
+pub(crate) fn cli_where(world: &World, typed: &[&str], variables: &[(&str, &Path)]) -> Said {
     drop(world.config());
     let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
     command.arg(world.directory().join("mendwright.toml")).arg("cli").args(typed).env_remove("MENDWRIGHT_CONFIG");
+    command.envs(variables.iter().copied());
     let Output { status, stdout, stderr } = command.env("TARGET_URL", world.url()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { exit: status.code().unwrap(), out: text(stdout), err: text(stderr) }
@@ -258,7 +264,7 @@ pub(crate) fn done(said: &Said) -> &str {
     &said.out
 }
 
-async fn tamper(world: &World, sql: &str) {
+pub(crate) async fn tamper(world: &World, sql: &str) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.directory().join("control.db"));
     let mut conn = sqlx::ConnectOptions::connect(&options.foreign_keys(false)).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();

@@ -187,6 +187,8 @@ codes! {
     AuditTampered = "ERR_AUDIT_TAMPERED", Security, "The audit log, a checkpoint or a proof is not what was signed.";
     Halted = "ERR_HALTED", Security, "A switch stops every apply, or the host could not see whether one was thrown.";
     AuditForked = "ERR_AUDIT_FORKED", Security, "The audit log does not go on from a checkpoint that was signed before.";
+    AnchorUnavailable = "ERR_ANCHOR_UNAVAILABLE", Integration, "A place for checkpoints did not take one.";
+    WitnessUntrue = "ERR_WITNESS_UNTRUE", Security, "A witness answered with something else than its word.";
     BundleInvalid = "ERR_BUNDLE_INVALID", Security, "The exported run is none, or not what its trust roots lead to.";
     BackupInvalid = "ERR_BACKUP_INVALID", Data, "The directory is no backup of a control store, or not as it was made.";
     // the running host

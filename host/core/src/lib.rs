@@ -15,7 +15,7 @@
 //!   from what a dead process left; [`switch`], [`gate`]: what holds it still;
 //! - [`key`], [`dsse`], [`people`], [`approval`]: who is who, and when enough of them said yes;
 //! - [`trust`]: how far a job is trusted, and who says so;
-//! - [`note`], [`tlog`], [`proof`]: the audit log that nobody can rewrite, and what it proves offline;
+//! - [`note`], [`tlog`], [`witness`], [`proof`]: the audit log that nobody can rewrite, and what it proves offline;
 //! - [`policy`]: what policy is asked, told and answers;
 //! - [`port`]: what a component can ask for, as traits that the gateway implements;
 //! - [`code`], [`id`], [`text`]: error codes, identifiers, and how text of strangers is shown.
@@ -54,4 +54,5 @@ pub mod tlog;
 pub mod trust;
 pub mod undo;
 pub mod value;
+pub mod witness;
 pub mod work;

@@ -63,8 +63,8 @@ pub enum VerifierError {
     /// Its name cannot be one.
     #[error("{0}")]
     Name(#[from] NoteError),
-    /// It is a key of another kind.
-    #[error("the note's key is not an ed25519 key")]
+    /// It is a key of another kind, or for another purpose: a log's signs checkpoints, a witness's cosigns them.
+    #[error("the note's key is not an ed25519 key of this kind")]
     Algorithm,
     /// The key is none.
     #[error("{0}")]
@@ -116,48 +116,64 @@ impl VerifierKey {
     /// SHA-256(name ‖ newline ‖ type ‖ key)[..4], which stands before each signature.
     #[must_use]
     pub fn hash(&self) -> [u8; 4] {
-        let hash = Sha256::new()
-            .chain_update(self.name.as_bytes())
-            .chain_update([b'\n', ED25519])
-            .chain_update(self.key.as_bytes())
-            .finalize();
-        let [a, b, c, d, ..]: [u8; 32] = hash.into();
-        [a, b, c, d]
+        key_hash(&self.name, ED25519, &self.key)
     }
+}
+
+/// The hash of a key of this kind under this name.
+pub(crate) fn key_hash(name: &str, kind: u8, key: &PublicKey) -> [u8; 4] {
+    let hash =
+        Sha256::new().chain_update(name.as_bytes()).chain_update([b'\n', kind]).chain_update(key.as_bytes()).finalize();
+    let [a, b, c, d, ..]: [u8; 32] = hash.into();
+    [a, b, c, d]
+}
+
+/// A key of this kind as it is written.
+pub(crate) fn key_text(name: &str, kind: u8, key: &PublicKey) -> String {
+    let typed = [&[kind], key.as_bytes().as_slice()].concat();
+    format!("{name}+{}+{}", hex::encode(key_hash(name, kind, key)), STANDARD.encode(typed))
+}
+
+/// The name and the key of a text that says to be of this kind.
+pub(crate) fn read_key(text: &str, kind: u8) -> Result<(String, PublicKey), VerifierError> {
+    // Base64 may hold a plus, a name and a hash may not.
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(VerifierError::Form);
+    };
+    let typed = STANDARD.decode(key).map_err(|_| VerifierError::Form)?;
+    let Some((found, key)) = typed.split_first() else { return Err(VerifierError::Algorithm) };
+    if *found != kind {
+        return Err(VerifierError::Algorithm);
+    }
+    let key = PublicKey::from_bytes(&key.try_into().map_err(|_| VerifierError::Form)?)?;
+    let name = VerifierKey::new(name, key)?.name;
+    if hex::encode(key_hash(&name, kind, &key)) != hash {
+        return Err(VerifierError::Hash);
+    }
+    Ok((name, key))
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let typed = [&[ED25519], self.key.as_bytes().as_slice()].concat();
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.hash()), STANDARD.encode(typed))
+        f.write_str(&key_text(&self.name, ED25519, &self.key))
     }
 }
 
 impl FromStr for VerifierKey {
     type Err = VerifierError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Base64 may hold a plus, a name and a hash may not.
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(VerifierError::Form);
-        };
-        let typed = STANDARD.decode(key).map_err(|_| VerifierError::Form)?;
-        let Some((&ED25519, key)) = typed.split_first() else { return Err(VerifierError::Algorithm) };
-        let key = PublicKey::from_bytes(&key.try_into().map_err(|_| VerifierError::Form)?)?;
-        let verifier = Self::new(name, key)?;
-        if hex::encode(verifier.hash()) != hash {
-            return Err(VerifierError::Hash);
-        }
-        Ok(verifier)
+        let (name, key) = read_key(text, ED25519)?;
+        Ok(Self { name, key })
     }
 }
 
 /// One signature line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    name: String,
-    hash: [u8; 4],
-    signature: Vec<u8>,
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) hash: [u8; 4],
+    pub(crate) signature: Vec<u8>,
 }
 
 /// A text and its signatures. Not to be believed before [`Note::verify`].
@@ -223,6 +239,11 @@ impl Note {
         &self.text
     }
 
+    /// Its signatures, as they are.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
     /// Which of `keys` signed the text. Signatures of other keys are passed over.
     ///
     /// # Errors
@@ -248,10 +269,14 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        for Line { name, hash, signature } in &self.lines {
-            writeln!(f, "— {name} {}", STANDARD.encode([hash.as_slice(), signature].concat()))?;
-        }
-        Ok(())
+        self.lines.iter().try_for_each(|line| line.fmt(f))
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, hash, signature } = self;
+        writeln!(f, "— {name} {}", STANDARD.encode([hash.as_slice(), signature].concat()))
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) const STEPS: &[SchemaStep] = &[
     SchemaStep { statements: PROPOSALS, works_with: 1 },
     SchemaStep { statements: GLASS, works_with: 1 },
     SchemaStep { statements: TRUST, works_with: 1 },
+    SchemaStep { statements: WITNESSES, works_with: 1 },
 ];
 
 const RUNS: Statements = &[
@@ -345,3 +346,6 @@ const TRUST: Statements = &[
         PRIMARY KEY (job_name, tenant)
     )",
 ];
+
+// What a witness said about the last checkpoint that it was sent: its line under the note.
+const WITNESSES: Statements = &["ALTER TABLE audit_anchors ADD COLUMN cosignature TEXT"];

@@ -20,3 +20,4 @@ mod stopping;
 mod trust;
 mod undo_approval;
 mod undo_since;
+mod witness;

@@ -23,6 +23,8 @@ use crate::cli::problem;
 use crate::cli::rollout::Move;
 use crate::client::{Client, Seen};
 use crate::config::Config;
+use crate::config::model::Audit;
+use crate::engine::audit::{Pauses, standing};
 use crate::engine::{Applied, Host, PlanRequest, Undone, halt, look, rollout, time};
 use crate::view::problem::Problem;
 
@@ -192,13 +194,15 @@ impl Books<'_> {
         }
     }
 
-    /// The host, the switches, and what is not settled.
-    pub(super) async fn status(self) -> Result<StatusBody, Problem> {
+    /// The host, the switches, how the audit log of this configuration stands, and what is not settled.
+    pub(super) async fn status(self, audit: &Audit) -> Result<StatusBody, Problem> {
         match self {
             Self::Store(store) => {
                 let runs = store.unsettled(RUNS_MAX + 1).await.map_err(problem::store)?;
                 let switches = store.switches().await.map_err(problem::store)?;
-                Ok(StatusBody::new(None, (&switches).into(), &runs))
+                let found = store.audit_status().await.map_err(problem::store)?;
+                let audit = standing(audit, &found, &Pauses::default());
+                Ok(StatusBody::new(None, (&switches).into(), audit, &runs))
             }
             Self::Remote(client) => client.status().await,
         }

@@ -13,7 +13,7 @@ pub struct Args {}
 
 pub(super) async fn run(context: &Context, _: Args) -> Done {
     let config = context.config()?;
-    let found = context.shelf(&config).await?.books().status().await?;
+    let found = context.shelf(&config).await?.books().status(&config.audit).await?;
     if context.out.is_json() {
         context.out.json(&found);
     } else {

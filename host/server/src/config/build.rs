@@ -14,7 +14,9 @@ use mendwright_core::code::Code;
 use mendwright_store::Concurrency;
 
 use crate::config::check::Checker;
-use crate::config::model::{Anchor, Audit, Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants};
+use crate::config::model::{
+    Anchor, Audit, Config, Control, Database, GrantConfig, Jobs, Journal, TenantSet, Tenants, Witness,
+};
 use crate::config::{authority, schedule, wire};
 
 /// The configuration, if all of it is there. What is not, the checker has reported or reports now.
@@ -63,12 +65,19 @@ pub(super) fn config(checker: &mut Checker<'_>, file: wire::File, path: &Path, b
     })
 }
 
-/// The shape has refused every place that does not say `file:`.
+/// The shape has refused every place, address and key that is none.
 fn audit(wire: wire::Audit, base: &Path) -> Audit {
-    let path = |place: &String| place.strip_prefix("file:").map(|path| Anchor::File(base.join(path)));
+    let place = |place: &String| match place.strip_prefix("file:") {
+        Some(path) => Some(Anchor::File(base.join(path))),
+        None => place.parse().ok().map(Anchor::Web),
+    };
+    let witness = |witness: &wire::Witness| {
+        let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
+        Some(Anchor::Witness(Box::new(Witness { url: url.parse().ok()?, key: witness.key.parse().ok()? })))
+    };
     Audit {
         origin: wire.origin,
-        anchors: wire.anchor.iter().filter_map(path).collect(),
+        anchors: wire.anchor.iter().filter_map(place).chain(wire.witness.iter().filter_map(witness)).collect(),
         every: wire.every.map_or(Audit::EVERY, |every| every.0),
     }
 }

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use self::check::Checker;
 pub use self::env::{Env, locate};
-pub use self::model::{Anchor, Config, Connection, Database, GrantConfig, TenantExcluded, TenantSet};
+pub use self::model::{Anchor, Config, Connection, Database, GrantConfig, TenantExcluded, TenantSet, Witness};
 pub use self::schedule::{Schedule, Until};
 pub use self::url::{Engine, Location, Secret, Url};
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use mendwright_catalog::diagnostic::Diagnostic;
 use mendwright_core::authority::Grant;
 use mendwright_core::binding::Resource;
@@ -11,6 +12,7 @@ use mendwright_core::budget::Budget;
 use mendwright_core::code::Code;
 use mendwright_core::plan::Digest;
 use mendwright_core::policy::Settings;
+use mendwright_core::witness::WitnessKey;
 use mendwright_store::Concurrency;
 
 use crate::config::env::Env;
@@ -100,12 +102,27 @@ impl Default for Audit {
 pub enum Anchor {
     /// A file that is only appended to.
     File(PathBuf),
+    /// An address that takes each by POST.
+    Web(Uri),
+    /// Somebody who looks at what was added, and countersigns.
+    Witness(Box<Witness>),
+}
+
+/// Somebody else who looks whether the log only grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Where it takes checkpoints.
+    pub url: Uri,
+    /// What it countersigns with.
+    pub key: WitnessKey,
 }
 
 impl std::fmt::Display for Anchor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Web(url) => url.fmt(f),
+            Self::Witness(witness) => write!(f, "witness {}", witness.key.name()),
         }
     }
 }

@@ -108,12 +108,28 @@ pub(super) struct Audit {
     /// The log's name, which its checkpoints carry; from the host's key where absent.
     #[schemars(with = "Option<words::LogOrigin>")]
     pub(super) origin: Option<String>,
-    /// Where each checkpoint goes as well, and no host can rewrite it: "file:PATH".
+    /// Where each checkpoint goes as well, and no host can rewrite it: "file:PATH", or "https://…", which takes it
+    /// by POST.
     #[serde(default)]
     #[schemars(with = "Vec<words::Anchor>")]
     pub(super) anchor: Vec<String>,
+    /// Who countersigns each checkpoint, after a look at what was added (C2SP tlog-witness).
+    #[serde(default)]
+    pub(super) witness: Vec<Witness>,
     /// How long an entry may wait for a checkpoint.
     pub(super) every: Option<Duration>,
+}
+
+/// Somebody else who looks whether the log only grows.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Witness {
+    /// Its submission prefix, without `/add-checkpoint`.
+    #[schemars(with = "words::WebAddress")]
+    pub(super) url: String,
+    /// Its key, as it publishes it.
+    #[schemars(with = "words::WitnessKeyText")]
+    pub(super) key: String,
 }
 
 /// Mendwright's own store.

@@ -54,6 +54,7 @@ use mendwright_gateway::{Gate, Target};
 use mendwright_sandbox::{CacheConfig, Sandbox};
 use mendwright_store::{HostKey, KeyUse, Place, RunRecord, Store};
 
+use crate::api::status::AuditBody;
 use crate::config::Config;
 use crate::config::env::Env;
 use crate::config::url::Location;
@@ -97,6 +98,8 @@ pub struct Host {
     /// Whoever holds it looks.
     watching: tokio::sync::Mutex<()>,
     log_key: LogKey,
+    /// Places for checkpoints that are not tried for a while.
+    pauses: audit::Pauses,
     targets: targets::Targets,
     /// What targets hold and the store does not know of yet.
     finishing: finish::Finishing,
@@ -155,6 +158,7 @@ impl Host {
             gate,
             watching,
             log_key,
+            pauses: audit::Pauses::default(),
             targets: targets::Targets::new(if lasts == Lasts::Long { targets::IDLE_MAX } else { 0 }),
             finishing: finish::Finishing::default(),
             kept: kept::Kept::default(),
@@ -188,7 +192,13 @@ impl Host {
     /// The log does not go on from what was signed, or a place elsewhere cannot be written.
     pub async fn keep_audit(&self) -> Result<Kept, Problem> {
         let (store, key, audit) = (&self.store, &self.log_key, &self.config.audit);
-        audit::Log { store, key, audit }.keep(time::now_us()).await
+        audit::Log { store, key, audit }.keep(time::now_us(), &self.pauses).await
+    }
+
+    /// How far the audit log is signed and out of this host's hands.
+    pub(crate) async fn audit_standing(&self) -> Result<AuditBody, Problem> {
+        let status = self.store.audit_status().await.map_err(problem::store)?;
+        Ok(audit::standing(&self.config.audit, &status, &self.pauses))
     }
 
     /// Now, in microseconds since 1970-01-01 UTC.

@@ -128,6 +128,8 @@ pub(super) const PAGES: &[(&str, &str)] = pages! {
     "ERR_AUDIT_TAMPERED",
     "ERR_HALTED",
     "ERR_AUDIT_FORKED",
+    "ERR_ANCHOR_UNAVAILABLE",
+    "ERR_WITNESS_UNTRUE",
     "ERR_BUNDLE_INVALID",
     "ERR_BACKUP_INVALID",
     "ERR_HOST_RUNNING",

@@ -161,6 +161,8 @@ impl Exit {
             | C::PolicyInvalid
             | C::BreakGlass
             | C::AuditForked
+            | C::AnchorUnavailable
+            | C::WitnessUntrue
             | C::BundleInvalid
             | C::BackupInvalid
             | C::SwitchInvalid

@@ -3,11 +3,11 @@
 use mendwright_core::run::State;
 
 use crate::api::run::RunBody;
-use crate::api::status::StatusBody;
+use crate::api::status::{AnchorBody, AuditBody, StatusBody};
 use crate::view::grid::{Align, Grid, Item};
 use crate::view::look::{Ink, Look, safe};
 use crate::view::next::{Next, next};
-use crate::view::number::When;
+use crate::view::number::{When, count};
 use crate::view::run::{TimelineEvent, ink, state_words};
 use crate::view::switch::switch_list;
 
@@ -29,6 +29,7 @@ pub fn status(look: Look, found: &StatusBody, now: &str) -> String {
         }
         None => out.push_str(&look.parts("host", &["none runs; commands open the store themselves".to_owned()], "")),
     }
+    out.push_str(&audit(look, &found.audit));
     out.push('\n');
     out.push_str(&switch_list(look, &found.switches.switches, now));
     out.push('\n');
@@ -43,6 +44,28 @@ pub fn status(look: Look, found: &StatusBody, now: &str) -> String {
     if found.host.is_none() {
         let serve = Next::new("mendwright serve", "runs the host: it works on what is due");
         out.push_str(&format!("\n{}", next(look, &[serve])));
+    }
+    out
+}
+
+/// What of the audit log is elsewhere too, and what somebody with this host could still change unseen.
+fn audit(look: Look, at: &AuditBody) -> String {
+    let AuditBody { entries, waiting, signed, anchors } = at;
+    let all = entries + waiting;
+    let anchored = anchors.iter().map(|anchor| anchor.size).max().unwrap_or(0);
+    let parts = [
+        if all == 1 { "1 entry".to_owned() } else { format!("{} entries", count(all)) },
+        format!("{} signed", count(*signed)),
+        match all.saturating_sub(anchored) {
+            0 => "all anchored".to_owned(),
+            open => look.paint(Ink::Yellow, &format!("▲ {} not anchored yet", count(open))),
+        },
+    ];
+    let mut out = look.parts("audit log", &parts, " · ");
+    for AnchorBody { place, size, problem } in anchors {
+        let Some(code) = problem else { continue };
+        let parts = [safe(place), format!("has {}", count(*size)), look.paint(Ink::Yellow, &safe(code))];
+        out.push_str(&look.parts("", &parts, " · "));
     }
     out
 }
@@ -156,9 +179,18 @@ mod tests {
             working_on_max: 64,
         };
         let switches = SwitchesBody { format_version: "1.0".to_owned(), epoch: 0, switches: vec![] };
-        let found = StatusBody { format_version: "1.0".to_owned(), host: Some(host), switches, runs, more: true };
+        let anchor = |place: &str, size, problem: Option<&str>| {
+            let (place, problem) = (place.to_owned(), problem.map(ToOwned::to_owned));
+            AnchorBody { place, size, problem }
+        };
+        let untrue = anchor("witness w.example/1", 1_180, Some("ERR_WITNESS_UNTRUE"));
+        let anchors = vec![anchor("file:/elsewhere", 1_200, None), untrue];
+        let audit = AuditBody { entries: 1_203, waiting: 1, signed: 1_200, anchors };
+        let format_version = "1.0".to_owned();
+        let found = StatusBody { format_version, host: Some(host), switches, audit, runs, more: true };
         assert_snapshot!("busy", status(Look::PLAIN, &found, NOW));
-        let quiet = StatusBody { host: None, runs: vec![], more: false, ..found };
+        let audit = AuditBody { entries: 1, waiting: 0, signed: 1, anchors: vec![anchor("file:/elsewhere", 1, None)] };
+        let quiet = StatusBody { host: None, audit, runs: vec![], more: false, ..found };
         assert_snapshot!("quiet", status(Look::PLAIN, &quiet, NOW));
     }
 }

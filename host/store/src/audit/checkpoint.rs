@@ -32,6 +32,8 @@ pub struct Anchored {
     pub size: u64,
     /// When, in microseconds since 1970.
     pub at_us: i64,
+    /// What a witness said about it: its signature line.
+    pub cosignature: Option<String>,
 }
 
 impl Store {
@@ -86,24 +88,37 @@ impl Store {
         continued(tx.conn(), Some(earlier), size, failed).await.map(drop)
     }
 
-    /// Writes down that a place elsewhere has the checkpoint of this size.
+    /// Writes down that a place elsewhere has the checkpoint of this size, and what a witness said about it.
     ///
     /// # Errors
     /// As any write; there is no such checkpoint.
-    pub async fn anchored(&self, place: &str, size: u64, now_us: i64) -> Result<()> {
+    pub async fn anchored(&self, place: &str, size: u64, cosignature: Option<&str>, now_us: i64) -> Result<()> {
         let mut writer = self.writer().await?;
         query(
-            "INSERT INTO audit_anchors (place, size, at_us) VALUES ($1, $2, $3) \
-             ON CONFLICT (place) DO UPDATE SET size = excluded.size, at_us = excluded.at_us \
-             WHERE excluded.size > audit_anchors.size",
+            "INSERT INTO audit_anchors (place, size, at_us, cosignature) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (place) DO UPDATE SET size = excluded.size, at_us = excluded.at_us, \
+             cosignature = excluded.cosignature WHERE excluded.size > audit_anchors.size",
         )
         .bind(place)
         .bind(log::column(size))
         .bind(now_us)
+        .bind(cosignature)
         .execute(writer.conn())
         .await
         .map_err(self.failed("writing down where a checkpoint went"))?;
         Ok(())
+    }
+
+    /// The checkpoint of this size.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn checkpoint_of(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        let failed = self.failed("reading a checkpoint");
+        let mut reader = self.reader().await?;
+        let note = query("SELECT note FROM audit_checkpoints WHERE size = $1").bind(log::column(size));
+        let note = note.scalar::<String>(reader.conn()).await.map_err(failed)?;
+        Ok(note.map(|note| StoredCheckpoint { size, note }))
     }
 
     /// When the first entry that no checkpoint covers happened; `None` where all are covered.
@@ -190,10 +205,11 @@ pub(super) async fn latest(
 }
 
 pub(super) async fn anchors(conn: Conn<'_>, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<Vec<Anchored>> {
-    let rows = query("SELECT place, size, at_us FROM audit_anchors ORDER BY place").all(conn).await.map_err(failed)?;
+    let sql = "SELECT place, size, at_us, cosignature FROM audit_anchors ORDER BY place";
+    let rows = query(sql).all(conn).await.map_err(failed)?;
     let read = |row: &Row| -> sqlx::Result<Anchored> {
         let (place, size) = (row.try_get("place")?, row.try_get::<i64>("size")?.unsigned_abs());
-        Ok(Anchored { place, size, at_us: row.try_get("at_us")? })
+        Ok(Anchored { place, size, at_us: row.try_get("at_us")?, cosignature: row.try_get("cosignature")? })
     };
     rows.iter().map(|row| read(row).map_err(failed)).collect()
 }

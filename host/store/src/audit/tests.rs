@@ -301,10 +301,13 @@ async fn where_a_checkpoint_went_is_remembered_and_never_goes_back() {
     assert_eq!(store.unsigned_since_us().await.unwrap(), Some(NOW + 1));
     let second = signed(&store).await.size;
     for size in [first, second, first] {
-        store.anchored("file:/elsewhere", size, NOW).await.unwrap();
+        store.anchored("file:/elsewhere", size, Some("w"), NOW).await.unwrap();
     }
     let status = store.audit_status().await.unwrap();
-    assert_eq!(status.anchors, [Anchored { place: "file:/elsewhere".into(), size: second, at_us: NOW }]);
+    let cosignature = Some("w".to_owned());
+    assert_eq!(status.anchors, [Anchored { place: "file:/elsewhere".into(), size: second, at_us: NOW, cosignature }]);
+    assert_eq!(store.checkpoint_of(second).await.unwrap(), status.checkpoint);
+    assert_eq!(store.checkpoint_of(second + 1).await.unwrap(), None);
     assert_eq!(status.checkpoint.unwrap().size, 6);
-    assert!(store.anchored("file:/x", 99, NOW).await.is_err(), "there is no such checkpoint");
+    assert!(store.anchored("file:/x", 99, None, NOW).await.is_err(), "there is no such checkpoint");
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use mendwright_core::code::Code;
 use mendwright_core::note::VerifierKey;
-use mendwright_core::tlog::Checkpoint;
 use mendwright_store::AuditReport;
 use serde::Serialize;
 
@@ -12,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::out::FORMAT_VERSION;
 use crate::cli::progress::Progress;
 use crate::cli::{Done, problem};
-use crate::engine::audit::Opened;
+use crate::engine::audit::{Elsewhere, Opened};
 use crate::view::audit::{Anchor, Standing, verified};
 use crate::view::problem::{Exit, Problem};
 
@@ -58,18 +57,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         None => Vec::new(),
     };
     let elsewhere = opened.log().elsewhere(&key).await?;
-    trusted.extend(elsewhere.iter().flat_map(|(_, received)| received.iter().cloned()));
+    trusted.extend(elsewhere.iter().flat_map(|place| place.received.iter().cloned()));
     let progress = Progress::begin(&context.out, "computing the audit log again".to_owned());
     let report = opened.store.verify_audit(&key, &trusted).await.map_err(problem::store)?;
     drop(progress);
     let mut damages: Vec<String> = report.damages.iter().map(ToString::to_string).collect();
     damages.extend(lost(&opened, &elsewhere).await?);
-    let last = |received: &[Checkpoint]| received.iter().map(|c| c.size).max().unwrap_or(0);
     let standing = Standing {
         size: report.size,
         waiting: report.waiting,
         signed: report.signed,
-        anchors: elsewhere.iter().map(|(place, c)| Anchor { place: place.clone(), size: last(c) }).collect(),
+        anchors: elsewhere.iter().map(|known| Anchor { place: known.place.clone(), size: known.size }).collect(),
     };
     if context.out.is_json() {
         context.out.json(&Verified {
@@ -96,10 +94,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
 }
 
 /// Checkpoints that a place had, as the control store knows, and has no longer.
-async fn lost(opened: &Opened, elsewhere: &[(String, Vec<Checkpoint>)]) -> Result<Vec<String>, Problem> {
+async fn lost(opened: &Opened, elsewhere: &[Elsewhere]) -> Result<Vec<String>, Problem> {
     let status = opened.store.audit_status().await.map_err(problem::store)?;
     let is_lost = |place: &str, size: u64| {
-        elsewhere.iter().any(|(name, received)| name == place && !received.iter().any(|c| c.size == size))
+        let readable = elsewhere.iter().filter(|known| known.is_readable && known.place == place);
+        readable.into_iter().any(|known| !known.received.iter().any(|c| c.size == size))
     };
     let lost = status.anchors.iter().filter(|anchor| is_lost(&anchor.place, anchor.size));
     Ok(lost.map(|anchor| format!("{} no longer has the checkpoint of {} entries", anchor.place, anchor.size)).collect())

@@ -14,16 +14,17 @@ use mendwright_core::plan::{Digest, Header};
 use mendwright_core::tlog::Checkpoint;
 use mendwright_crash::{Point, reached};
 use mendwright_gateway::batched::Batch;
-use mendwright_store::{Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint};
+use mendwright_store::{AuditStatus, Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint};
 
 use super::{host_key, open_store, problem, state_path};
-use crate::config::Config;
+use crate::api::status::{AnchorBody, AuditBody};
 use crate::config::env::Env;
 use crate::config::model::Audit;
+use crate::config::{Anchor, Config};
 use crate::view::problem::Problem;
 use mendwright_core::code::Code;
 
-pub(crate) use anchor::read_notes;
+pub(crate) use anchor::{Elsewhere, Pauses, read_notes};
 pub(crate) use export::export;
 
 /// Entries that get their places in one transaction: it takes a few milliseconds.
@@ -118,18 +119,35 @@ impl Log<'_> {
         self.store.checkpoint(&self.key.origin, &self.key.secret).await.map_err(problem::store)
     }
 
-    /// Sends a checkpoint to every place. One that cannot be written keeps no other from it.
+    /// Sends a checkpoint to every place that has not got it. One that cannot be written keeps no other from it.
     pub(crate) async fn anchor(&self, checkpoint: &StoredCheckpoint, now_us: i64) -> Result<(), Problem> {
-        let (verifier, mut first) = (self.key.verifier()?, None);
+        self.anchor_where(checkpoint, now_us, &Pauses::default()).await
+    }
+
+    /// The same, but for places that took nothing a short while ago.
+    async fn anchor_where(&self, checkpoint: &StoredCheckpoint, now_us: i64, pauses: &Pauses) -> Result<(), Problem> {
+        let (key, mut first) = (self.key.verifier()?, None);
+        let known = self.store.audit_status().await.map_err(problem::store)?.anchors;
         for place in &self.audit.anchors {
-            let sent = match anchor::send(self.store, place, checkpoint, &verifier).await {
-                Ok(()) => {
+            let name = place.to_string();
+            let before = known.iter().find(|known| known.place == name).map_or(0, |known| known.size);
+            // A file is looked at each time: it may have lost what it had.
+            let has = before >= checkpoint.size && !matches!(place, Anchor::File(_));
+            if has || !pauses.is_due(&name, now_us) {
+                continue;
+            }
+            let sending = anchor::Sending { store: self.store, key: &key, checkpoint, before };
+            let sent = match anchor::send(place, sending).await {
+                Ok(None) => Ok(()),
+                Ok(Some(taken)) => {
                     reached(Point::CheckpointSent);
-                    let noted = self.store.anchored(&place.to_string(), checkpoint.size, now_us).await;
+                    let word = taken.cosignature.as_deref();
+                    let noted = self.store.anchored(&name, checkpoint.size, word, now_us).await;
                     noted.map(|()| reached(Point::Anchored)).map_err(problem::store)
                 }
                 Err(problem) => Err(problem),
             };
+            pauses.note(&name, sent.as_ref().map(drop).map_err(|problem| problem.code), now_us);
             if let Err(problem) = sent {
                 tracing::error!(%place, %problem, "a checkpoint was not anchored");
                 first.get_or_insert(problem);
@@ -138,17 +156,20 @@ impl Log<'_> {
         first.map_or(Ok(()), Err)
     }
 
-    /// Every checkpoint of this log at a place elsewhere, and the place with the size of its last.
-    pub(crate) async fn elsewhere(&self, key: &VerifierKey) -> Result<Vec<(String, Vec<Checkpoint>)>, Problem> {
+    /// What is known of each place elsewhere.
+    pub(crate) async fn elsewhere(&self, key: &VerifierKey) -> Result<Vec<Elsewhere>, Problem> {
+        let status = self.store.audit_status().await.map_err(problem::store)?;
         let mut found = Vec::new();
         for place in &self.audit.anchors {
-            found.push((place.to_string(), anchor::received(place, key).await?));
+            let name = place.to_string();
+            let known = status.anchors.iter().find(|known| known.place == name);
+            found.push(anchor::elsewhere(self.store, place, key, known).await?);
         }
         Ok(found)
     }
 
     /// A bounded round: places, a checkpoint if one is due, and its way elsewhere.
-    pub(crate) async fn keep(&self, now_us: i64) -> Result<Kept, Problem> {
+    pub(crate) async fn keep(&self, now_us: i64, pauses: &Pauses) -> Result<Kept, Problem> {
         let mut kept = Kept::default();
         for _ in 0..ROUNDS_MAX {
             let n = self.store.sequence(SEQUENCED_AT_ONCE).await.map_err(problem::store)?;
@@ -167,9 +188,24 @@ impl Log<'_> {
         let Some(checkpoint) = status.checkpoint else { return Ok(kept) };
         let has = |place: &String| status.anchors.iter().any(|a| a.place == *place && a.size >= checkpoint.size);
         if !self.audit.anchors.iter().map(ToString::to_string).all(|place| has(&place)) {
-            self.anchor(&checkpoint, now_us).await?;
+            self.anchor_where(&checkpoint, now_us, pauses).await?;
         }
         Ok(kept)
+    }
+}
+
+/// How far the log is signed and out of the host's hands.
+pub(crate) fn standing(audit: &Audit, status: &AuditStatus, pauses: &Pauses) -> AuditBody {
+    let of = |place: &Anchor| {
+        let place = place.to_string();
+        let size = status.anchors.iter().find(|known| known.place == place).map_or(0, |known| known.size);
+        AnchorBody { size, problem: pauses.why(&place).map(|why| why.text().to_owned()), place }
+    };
+    AuditBody {
+        entries: status.size,
+        waiting: status.waiting,
+        signed: status.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size),
+        anchors: audit.anchors.iter().map(of).collect(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GET /status`: the host, the switches, and every run that is not settled.
+//! `GET /status`: the host, the switches, the audit log, and every run that is not settled.
 
 use std::sync::Arc;
 
@@ -13,5 +13,6 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Answer<Json<Status
     let store = shared.host.store();
     let runs = store.unsettled(RUNS_MAX + 1).await.map_err(problem::store)?;
     let switches = store.switches().await.map_err(problem::store)?;
-    Ok(Json(StatusBody::new(Some(shared.host_body()), (&switches).into(), &runs)))
+    let audit = shared.host.audit_standing().await?;
+    Ok(Json(StatusBody::new(Some(shared.host_body()), (&switches).into(), audit, &runs)))
 }

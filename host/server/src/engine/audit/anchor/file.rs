@@ -1,4 +1,4 @@
-//! Places for checkpoints that no host can rewrite.
+//! A file of checkpoints, one after another, to which this host only appends.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,8 +9,8 @@ use mendwright_core::note::{Note, VerifierKey};
 use mendwright_core::tlog::Checkpoint;
 use mendwright_store::{Store, StoredCheckpoint};
 
-use super::super::problem;
-use crate::config::Anchor;
+use crate::engine::audit::checkpoints;
+use crate::engine::problem;
 use crate::view::problem::Problem;
 
 /// What is read of a file of checkpoints at most: a checkpoint a minute is 100 MB a year.
@@ -25,13 +25,12 @@ const SIGNATURE: &str = "\u{2014} ";
 /// Sends a checkpoint to a place, if what is there is the beginning of it.
 pub(super) async fn send(
     store: &Store,
-    place: &Anchor,
+    path: &Path,
     checkpoint: &StoredCheckpoint,
     key: &VerifierKey,
 ) -> Result<(), Problem> {
-    let Anchor::File(path) = place;
     let text = read(path, TAIL_BYTES).await?;
-    if compare(store, place, &text, key).await? >= checkpoint.size {
+    if compare(store, path, &text, key).await? >= checkpoint.size {
         return Ok(());
     }
     // A note that was cut off by a full disk is passed over, and must not spoil the next.
@@ -40,38 +39,36 @@ pub(super) async fn send(
 }
 
 /// Whether the log goes on from what a place has. One that cannot be read says nothing.
-pub(super) async fn check(store: &Store, place: &Anchor, key: &VerifierKey) -> Result<(), Problem> {
-    let Anchor::File(path) = place;
+pub(super) async fn check(store: &Store, path: &Path, key: &VerifierKey) -> Result<(), Problem> {
     let Ok(text) = read(path, TAIL_BYTES).await else { return Ok(()) };
-    compare(store, place, &text, key).await.map(drop)
+    compare(store, path, &text, key).await.map(drop)
 }
 
 /// The size of the last checkpoint, from which the log goes on.
-async fn compare(store: &Store, place: &Anchor, text: &str, key: &VerifierKey) -> Result<u64, Problem> {
-    let received = super::checkpoints(text, key);
+async fn compare(store: &Store, path: &Path, text: &str, key: &VerifierKey) -> Result<u64, Problem> {
+    let received = checkpoints(text, key);
     if received.is_empty() && !text.trim().is_empty() {
-        return Err(foreign(place, key));
+        return Err(foreign(path, key));
     }
     let Some(last) = received.iter().max_by_key(|received| received.size) else { return Ok(0) };
     store.continues(last).await.map_err(|error| {
-        problem::store(error).detail(format!("{place} holds a checkpoint of {} entries", last.size))
+        problem::store(error).detail(format!("file:{} holds a checkpoint of {} entries", path.display(), last.size))
     })?;
     Ok(last.size)
 }
 
 /// Every checkpoint of this log at a place, as they came.
-pub(super) async fn received(place: &Anchor, key: &VerifierKey) -> Result<Vec<Checkpoint>, Problem> {
-    let Anchor::File(path) = place;
+pub(super) async fn received(path: &Path, key: &VerifierKey) -> Result<Vec<Checkpoint>, Problem> {
     let text = read(path, FILE_BYTES_MAX).await?;
-    let received = super::checkpoints(&text, key);
+    let received = checkpoints(&text, key);
     if received.is_empty() && !text.trim().is_empty() {
-        return Err(foreign(place, key));
+        return Err(foreign(path, key));
     }
     Ok(received)
 }
 
-fn foreign(place: &Anchor, key: &VerifierKey) -> Problem {
-    Problem::new(Code::AuditForked, format!("{place} holds no checkpoint that {} signed", key.name()))
+fn foreign(path: &Path, key: &VerifierKey) -> Problem {
+    Problem::new(Code::AuditForked, format!("file:{} holds no checkpoint that {} signed", path.display(), key.name()))
         .detail("it is another log's, or the log's key or name has changed since")
         .next("mendwright audit key", "this log's name and key")
 }
@@ -148,7 +145,7 @@ mod tests {
         let key = VerifierKey::new("log", secret.public()).unwrap();
         let note = |size| Checkpoint::new("log", size, [7; 32]).sign(&secret).unwrap().to_string();
         let whole = format!("{}\n{}\n", note(1), note(2));
-        let sizes = |text: &str| super::super::checkpoints(text, &key).iter().map(|c| c.size).collect::<Vec<_>>();
+        let sizes = |text: &str| checkpoints(text, &key).iter().map(|c| c.size).collect::<Vec<_>>();
         assert_eq!(sizes(&whole), [1, 2]);
         assert_eq!(sizes(&note(3)), [3], "a single note is one too");
         let two = note(2);
