@@ -49,12 +49,12 @@ pub enum Error {
 /// What a database's driver says, for the host's own log.
 #[derive(Debug, thiserror::Error)]
 pub enum Driver {
-    /// The driver of PostgreSQL, and of SQLite's single statements.
+    /// PostgreSQL's.
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
-    /// SQLite's prepared statements.
+    /// SQLite's.
     #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(#[from] mendwright_sqlite::rusqlite::Error),
 }
 
 /// The result of everything here.
@@ -113,10 +113,12 @@ impl Driver {
     pub fn harmless(&self) -> String {
         let error = match self {
             Self::Sqlx(error) => error,
-            Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => {
-                return format!("the database's code {}", failure.extended_code);
+            Self::Sqlite(error) => {
+                return match error.sqlite_error() {
+                    Some(failure) => format!("the database's code {}", failure.extended_code),
+                    None => "a statement was used in a wrong way".to_owned(),
+                };
             }
-            Self::Sqlite(_) => return "a prepared statement was used in a wrong way".to_owned(),
         };
         let Some(database) = error.as_database_error() else {
             #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum: all but these say nothing of a row")]
@@ -142,11 +144,7 @@ pub(crate) fn classify(error: sqlx::Error) -> Classified {
     };
     let code = database.code().unwrap_or_default().into_owned();
     let constraint = database.constraint().map(ToOwned::to_owned);
-    // A SQLSTATE has five characters, often all digits; SQLite's extended codes have four at most.
-    match code.parse::<u32>() {
-        Ok(extended) if code.len() < 5 => sqlite(extended, error.into()),
-        _ => postgres(&code, constraint, error.into()),
-    }
+    postgres(&code, constraint, error.into())
 }
 
 fn postgres(state: &str, constraint: Option<String>, error: Driver) -> Classified {
@@ -272,12 +270,12 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        if let rusqlite::Error::SqliteFailure(failure, _) = &error {
+impl From<mendwright_sqlite::rusqlite::Error> for Error {
+    fn from(error: mendwright_sqlite::rusqlite::Error) -> Self {
+        if let Some(failure) = error.sqlite_error() {
             return sqlite(u32::try_from(failure.extended_code).unwrap_or(0), error.into()).into();
         }
         // Of its own words none comes from the database: they are about how it was called.
-        Self::Internal(format!("a prepared statement of SQLite: {error}"))
+        Self::Internal(format!("a statement of SQLite: {error}"))
     }
 }

@@ -6,8 +6,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use sqlx::AssertSqlSafe;
-
 use crate::db::{Conn, Place, sqlite};
 use crate::error::{Error, Result};
 use crate::store::{Store, private_file, wait_for_turn};
@@ -26,15 +24,14 @@ impl Store {
     pub async fn copy_into(&self, into: &Path) -> Result<()> {
         let failed = self.failed("copying it");
         let mut writer = self.writer().await?;
-        let Conn::Sqlite(conn) = writer.conn() else {
+        let Conn::Sqlite(file) = writer.conn() else {
             return Err(Error::Bug("a control store on a server is copied by the server's own tools".to_owned()));
         };
         let wrote = |error| Error::io(into, "writing a copy of the control store", error);
         // Made first: SQLite would make it readable for everybody. It takes an empty file.
         private_file().write(true).create_new(true).open(into).map_err(wrote)?;
         let name = into.to_str().ok_or_else(|| wrote(std::io::Error::other("its name is no UTF-8")))?;
-        let sql = format!("VACUUM INTO '{}'", name.replace('\'', "''"));
-        sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map_err(failed)?;
+        file.execute_long("VACUUM INTO ?1", &[name]).await.map_err(|error| failed(sqlite::fault(error)))?;
         // SQLite leaves it to the system when a copy reaches the disk.
         File::open(into).and_then(|file| file.sync_all()).map_err(wrote)
     }

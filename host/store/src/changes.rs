@@ -90,15 +90,17 @@ pub(crate) struct ChangeRow {
     pub(crate) reason: String,
 }
 
-const ALL: &str = "SELECT seq, resource, key_text, leaf, reason FROM plan_changes WHERE run = $1 ORDER BY seq";
+const AFTER: &str = "SELECT seq, resource, key_text, leaf, reason FROM plan_changes WHERE run = $1 AND seq > $2 \
+    ORDER BY seq LIMIT $3";
 
 impl ChangeRow {
-    /// Every row of a plan, in its order.
-    pub(crate) fn all(run: RunNumber, conn: Conn<'_>) -> BoxStream<'_, sqlx::Result<Row>> {
-        query(ALL).bind(run.column()).stream(conn)
+    /// The rows of a plan after one, in their order: a page of them, empty at the end.
+    pub(crate) async fn after(run: RunNumber, seq: i64, conn: Conn<'_>) -> sqlx::Result<Vec<Self>> {
+        let rows = query(AFTER).bind(run.column()).bind(seq).bind(i64::from(STREAM_PAGE)).all(conn).await?;
+        rows.iter().map(Self::read).collect()
     }
 
-    pub(crate) fn read(row: &Row) -> sqlx::Result<Self> {
+    fn read(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             seq: row.try_get("seq")?,
             resource: row.try_get("resource")?,

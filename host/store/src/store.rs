@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::Connection as _;
+use mendwright_sqlite::Access;
 
 use crate::db::group::Writer;
 use crate::db::sqlite::Left;
@@ -61,15 +61,15 @@ impl Store {
         let place = Place::from(path);
         if is_new {
             let failed = |e| db::failure(&place, "creating it", e);
-            let mut plain = sqlite::connect_plain(path).await.map_err(failed)?;
+            let mut plain = sqlite::connect(path, Access::Write).await.map_err(failed)?;
             sqlite::check_engine(&mut plain, path).await?;
             sqlite::mark(&mut plain).await.map_err(failed)?;
-            plain.close().await.map_err(failed)?;
+            plain.close().await.map_err(|e| failed(sqlite::fault(e)))?;
         }
         let failed = |e| db::failure(&place, "opening it", e);
         let mut writer = sqlite::connect_writer(path).await.map_err(failed)?;
         sqlite::check_engine(&mut writer, path).await?;
-        let readers = sqlite::connect_readers(path).await.map_err(failed)?;
+        let readers = sqlite::Readers::of(path);
         let owner = Owner::beside(path, owner)?;
         let store = Self {
             place,
@@ -261,8 +261,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use mendwright_core::code::Code;
-    use sqlx::ConnectOptions as _;
-    use sqlx::sqlite::SqliteConnectOptions;
+    use mendwright_sqlite::rusqlite::Connection;
 
     use super::*;
     use crate::testing::{NOW, name, open, opened, path, planned, planning, tamper};
@@ -313,9 +312,7 @@ mod tests {
         std::fs::write(&text, "do not lose me".repeat(100)).unwrap();
         let other = dir.path().join("other.db");
         std::fs::write(&other, "").unwrap();
-        let mut conn = sqlite::connect_plain(&other).await.unwrap();
-        sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut conn).await.unwrap();
-        conn.close().await.unwrap();
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (id INTEGER)").unwrap();
         for path in [text, other] {
             let before = std::fs::read(&path).unwrap();
             let error = refusal(&path).await;
@@ -335,10 +332,7 @@ mod tests {
         journal.resize(512, 0);
         for (id, is_ours) in [(sqlite::APPLICATION_ID, true), (1, false)] {
             let _ = std::fs::remove_file(&path);
-            let mut conn = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
-            let sql = format!("PRAGMA application_id = {id}");
-            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
-            conn.close().await.unwrap();
+            Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA application_id = {id}")).unwrap();
             std::fs::write(&beside, &journal).unwrap();
             if is_ours {
                 planned(&open(&path).await, "Germany", 1).await;

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use mendwright_core::commitment::Salt;
 use mendwright_core::plan::BoundChange;
-use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 pub(crate) use crate::fixtures::{NOW, change, changes, document, header, new_run};
@@ -66,6 +65,6 @@ pub(crate) async fn planned(store: &Store, tenant: &str, n: i64) -> RunNumber {
 /// What somebody with an SQLite shell does.
 pub(crate) async fn tamper(store: &Store, sql: &str) -> sqlx::Result<()> {
     let mut writer = store.writer().await.unwrap();
-    let crate::db::Conn::Sqlite(conn) = writer.conn() else { panic!("a file") };
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await.map(drop)
+    let crate::db::Conn::Sqlite(file) = writer.conn() else { panic!("a file") };
+    file.batch(sql).await.map_err(crate::db::sqlite::fault)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt as _;
 use mendwright_core::change::Action;
 use mendwright_core::merkle::Tree;
 use mendwright_core::plan::document::Document;
@@ -133,14 +132,17 @@ impl Store {
             return Err(tampered(what));
         }
         let mut tally = Tally::default();
-        let mut rows = ChangeRow::all(run, snapshot.conn());
         let mut expected = 1;
-        while let Some(row) = rows.next().await {
-            let row = ChangeRow::read(&row.map_err(failed)?).map_err(failed)?;
-            check_row(&row, expected, &mut tally).map_err(tampered)?;
-            expected += 1;
+        let mut after = i64::MIN;
+        loop {
+            let page = ChangeRow::after(run, after, snapshot.conn()).await.map_err(failed)?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            for row in page {
+                check_row(&row, expected, &mut tally).map_err(tampered)?;
+                expected += 1;
+            }
         }
-        drop(rows);
         tally.finish(&plan.header, &plan.document).map_err(tampered)?;
         Ok(plan)
     }

@@ -8,16 +8,11 @@
 use std::io;
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Executor as _};
+use mendwright_sqlite::File;
+use mendwright_sqlite::rusqlite;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-/// Begins a transaction with somebody's first savepoint in it. It takes the write lock at its start.
-const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT mendwright";
-/// The next one's. Those before stand: COMMIT makes all of them durable.
-const NEXT: &str = "SAVEPOINT mendwright";
-/// To the last of them.
-const BACK: &str = "ROLLBACK TO mendwright";
+use super::sqlite::{BEGIN_WRITE, fault};
 
 /// The writing connection; its clones are the same one.
 #[derive(Clone, Debug)]
@@ -28,21 +23,10 @@ pub(crate) type Alone = OwnedMutexGuard<State>;
 
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) conn: SqliteConnection,
+    pub(crate) file: File,
     group: Option<Group>,
     /// Shared transactions so far.
     n_groups: u64,
-    /// What is to be cleared away if whoever had the connection gave up.
-    left: Left,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Nothing,
-    /// What one wrote since its savepoint.
-    Savepoint,
-    /// Nobody knows whether a transaction is open.
-    Transaction,
 }
 
 /// A transaction that is open.
@@ -59,42 +43,53 @@ type Ended = Result<(), Arc<sqlx::Error>>;
 pub(crate) struct Turn {
     state: Alone,
     ended: watch::Receiver<Option<Ended>>,
+    wrote: Wrote,
+}
+
+/// What is to be taken back where a turn is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrote {
+    /// Nothing: somebody answers for it.
+    Nothing,
+    /// What one wrote since its savepoint.
+    Savepoint,
+    /// The whole transaction: nobody else has been in it.
+    Transaction,
 }
 
 impl Writer {
-    pub(crate) fn new(conn: SqliteConnection) -> Self {
-        Self(Arc::new(Mutex::new(State { conn, group: None, n_groups: 0, left: Left::Nothing })))
+    pub(crate) fn new(file: File) -> Self {
+        Self(Arc::new(Mutex::new(State { file, group: None, n_groups: 0 })))
     }
 
     /// The connection for one alone: what others share is committed first.
-    pub(crate) async fn alone(&self) -> sqlx::Result<Alone> {
+    pub(crate) async fn alone(&self) -> Alone {
         let mut state = Arc::clone(&self.0).lock_owned().await;
-        state.clear().await?;
         state.end().await;
-        Ok(state)
+        state
     }
 
     /// A turn in a transaction that others may be in.
     pub(crate) async fn turn(&self) -> sqlx::Result<Turn> {
         let mut state = Arc::clone(&self.0).lock_owned().await;
-        state.clear().await?;
-        let ended = match &state.group {
+        let (ended, wrote) = match &state.group {
             Some(group) => {
                 let ended = group.ended.subscribe();
-                state.left = Left::Savepoint;
-                state.conn.execute(NEXT).await?;
-                ended
+                state.file.batch("SAVEPOINT mendwright").await.map_err(fault)?;
+                (ended, Wrote::Savepoint)
             }
-            None => state.begin(self).await?,
+            // Of the first one the transaction itself is the savepoint: SQLite keeps no second copy of what is
+            // written in it.
+            None => (state.begin(self).await?, Wrote::Transaction),
         };
-        Ok(Turn { state, ended })
+        Ok(Turn { state, ended, wrote })
     }
 
     /// Closes the connection in good order, if nobody has it in hand.
     pub(crate) async fn close(self) -> sqlx::Result<()> {
-        drop(self.alone().await?);
+        drop(self.alone().await);
         match Arc::into_inner(self.0) {
-            Some(state) => state.into_inner().conn.close().await,
+            Some(state) => state.into_inner().file.close().await.map_err(fault),
             None => Ok(()),
         }
     }
@@ -102,7 +97,7 @@ impl Writer {
     /// When everybody had a turn who waits now.
     async fn end_in_turn(self, id: u64) {
         let mut state = self.0.lock_owned().await;
-        if state.group.as_ref().is_some_and(|group| group.id == id) && state.clear().await.is_ok() {
+        if state.group.as_ref().is_some_and(|group| group.id == id) {
             state.end().await;
         }
     }
@@ -110,59 +105,49 @@ impl Writer {
 
 impl State {
     async fn begin(&mut self, writer: &Writer) -> sqlx::Result<watch::Receiver<Option<Ended>>> {
-        self.left = Left::Transaction;
-        self.conn.execute(sqlx::raw_sql(BEGIN)).await?;
+        // There may be one that somebody gave up.
+        self.file.roll_back();
+        self.file.batch(BEGIN_WRITE).await.map_err(fault)?;
         let (ended, told) = watch::channel(None);
         self.n_groups += 1;
         let id = self.n_groups;
         self.group = Some(Group { id, ended });
-        self.left = Left::Savepoint;
         tokio::spawn(writer.clone().end_in_turn(id));
         Ok(told)
     }
 
-    /// Clears away what somebody left who gave up.
-    async fn clear(&mut self) -> sqlx::Result<()> {
-        match self.left {
-            Left::Nothing => return Ok(()),
-            Left::Savepoint => {
-                self.left = Left::Transaction;
-                self.conn.execute(BACK).await?;
-            }
-            Left::Transaction => {
-                // Whoever waits for the end of it hears that there is none.
-                self.group = None;
-                // It may be gone by itself.
-                let _ = self.conn.execute("ROLLBACK").await;
-            }
+    /// Commits for everybody who had a turn, and tells them. Given up meanwhile, it tells them that there is no
+    /// end.
+    async fn end(&mut self) {
+        let Some(group) = self.group.take() else {
+            self.file.roll_back();
+            return;
+        };
+        let ended = self.file.commit().await.map_err(fault);
+        if ended.is_err() {
+            self.file.roll_back();
         }
-        self.left = Left::Nothing;
-        Ok(())
+        group.ended.send_replace(Some(ended.map_err(Arc::new)));
     }
 
-    /// Commits for everybody who had a turn, and tells them.
-    async fn end(&mut self) {
-        let Some(group) = self.group.take() else { return };
-        self.left = Left::Transaction;
-        let ended = self.conn.execute("COMMIT").await;
-        if ended.is_err() {
-            let _ = self.conn.execute("ROLLBACK").await;
-        }
-        self.left = Left::Nothing;
-        group.ended.send_replace(Some(ended.map(drop).map_err(Arc::new)));
+    fn at_once(&self, sql: &str) -> rusqlite::Result<()> {
+        self.file.with(1, |db| db.execute_batch(sql))
     }
 }
 
 impl Turn {
-    pub(crate) fn conn(&mut self) -> &mut SqliteConnection {
-        &mut self.state.conn
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.state.file
     }
 
     /// Lets the next one in, and waits until everything is durable.
-    pub(crate) async fn commit(self) -> sqlx::Result<()> {
-        let Self { mut state, mut ended } = self;
-        state.left = Left::Nothing;
-        drop(state);
+    pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
+        if self.wrote == Wrote::Savepoint {
+            self.state.at_once("RELEASE mendwright").map_err(fault)?;
+        }
+        self.wrote = Wrote::Nothing;
+        let mut ended = self.ended.clone();
+        drop(self);
         let told = ended.wait_for(Option::is_some).await;
         let told = told.map(|told| told.clone());
         match told {
@@ -173,27 +158,44 @@ impl Turn {
     }
 }
 
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let taken_back = match self.wrote {
+            Wrote::Nothing => true,
+            Wrote::Savepoint => self.state.at_once("ROLLBACK TO mendwright; RELEASE mendwright").is_ok(),
+            Wrote::Transaction => false,
+        };
+        if !taken_back {
+            // Whoever else was in it hears that there is no end of it.
+            self.state.group = None;
+            self.state.file.roll_back();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mendwright_sqlite::Access;
+
     use crate::db::sqlite;
 
     async fn opened() -> (tempfile::TempDir, Writer) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::File::create(dir.path().join("x.db")).unwrap();
-        let mut conn = sqlite::connect_writer(&dir.path().join("x.db")).await.unwrap();
-        conn.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)").await.unwrap();
-        (dir, Writer::new(conn))
+        let mut file = sqlite::connect_writer(&dir.path().join("x.db")).await.unwrap();
+        file.batch("CREATE TABLE t (n INTEGER PRIMARY KEY)").await.unwrap();
+        (dir, Writer::new(file))
     }
 
     async fn insert(turn: &mut Turn, n: i64) -> sqlx::Result<()> {
-        sqlx::query("INSERT INTO t VALUES ($1)").bind(n).execute(turn.conn()).await.map(drop)
+        turn.file().execute("INSERT INTO t VALUES (?1)", &[n]).await.map(drop).map_err(fault)
     }
 
     /// What another connection sees: what is committed.
     async fn committed(dir: &tempfile::TempDir) -> Vec<i64> {
-        let mut conn = sqlite::connect_plain(&dir.path().join("x.db")).await.unwrap();
-        sqlx::query_scalar("SELECT n FROM t ORDER BY n").fetch_all(&mut conn).await.unwrap()
+        let mut file = sqlite::connect(&dir.path().join("x.db"), Access::Read).await.unwrap();
+        file.rows("SELECT n FROM t ORDER BY n", &[] as &[i64], |row| row.get(0)).await.unwrap()
     }
 
     #[tokio::test]
@@ -237,7 +239,7 @@ mod tests {
             }
         }));
         all.await;
-        let n = writer.alone().await.unwrap().n_groups;
+        let n = writer.alone().await.n_groups;
         assert!(n < 16, "{n} transactions for 32 at once");
     }
 
@@ -249,14 +251,12 @@ mod tests {
         let (committed_first, mut alone) = tokio::join!(turn.commit(), writer.alone());
         committed_first.unwrap();
         assert_eq!(committed(&dir).await, [1]);
-        let state = alone.as_mut().unwrap();
-        let mut tx = state.conn.begin_with(sqlite::BEGIN_WRITE).await.unwrap();
-        sqlx::query("INSERT INTO t VALUES (2)").execute(&mut *tx).await.unwrap();
-        tx.commit().await.unwrap();
+        alone.file.batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)").await.unwrap();
+        alone.file.commit().await.unwrap();
         drop(alone);
         // One who gives up before anybody else came leaves an empty transaction, which ends too.
         drop(writer.turn().await.unwrap());
-        drop(writer.alone().await.unwrap());
+        drop(writer.alone().await);
         assert_eq!(committed(&dir).await, [1, 2]);
         writer.close().await.unwrap();
     }

@@ -12,13 +12,12 @@ pub(crate) mod sqlite;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use sqlx::pool::PoolConnection;
+use mendwright_sqlite::File;
 use sqlx::postgres::PgPool;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{Connection as _, Sqlite};
 
 use group::{Alone, Turn, Writer};
 use server::{Open, Server};
+use sqlite::{Reader, Readers, fault};
 
 pub(crate) use query::{Param, Query, Row, insert, query, together};
 
@@ -65,7 +64,7 @@ pub(crate) enum Database {
         /// Whoever holds it is the only one who writes, in this process.
         writer: Writer,
         /// Read only.
-        readers: SqlitePool,
+        readers: Readers,
     },
     /// All do both.
     Postgres(PgPool),
@@ -82,7 +81,7 @@ impl Database {
     /// The connection for a write transaction.
     pub(crate) async fn writer(&self) -> sqlx::Result<Held> {
         Ok(match self {
-            Self::Sqlite { writer, .. } => Held::Writer(writer.alone().await?),
+            Self::Sqlite { writer, .. } => Held::Writer(writer.alone().await),
             Self::Postgres(pool) => Held::Postgres(Server::of(pool).await?),
         })
     }
@@ -119,7 +118,7 @@ impl Database {
     pub(crate) async fn close(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite { writer, readers } => {
-                readers.close().await;
+                readers.close().await?;
                 writer.close().await
             }
             Self::Postgres(pool) => {
@@ -133,15 +132,15 @@ impl Database {
 /// A connection that the caller has until it is dropped.
 pub(crate) enum Held {
     Writer(Alone),
-    Reader(PoolConnection<Sqlite>),
+    Reader(Reader),
     Postgres(Server),
 }
 
 impl Held {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Writer(alone) => Conn::Sqlite(&mut alone.conn),
-            Self::Reader(conn) => Conn::Sqlite(conn),
+            Self::Writer(alone) => Conn::Sqlite(&mut alone.file),
+            Self::Reader(reader) => Conn::Sqlite(reader.file()),
             Self::Postgres(server) => Conn::Postgres(server),
         }
     }
@@ -162,8 +161,8 @@ impl Held {
 
     async fn begin_with(&mut self, sqlite: &'static str, postgres: &'static str) -> sqlx::Result<Tx<'_>> {
         Ok(match self {
-            Self::Writer(alone) => Tx::Sqlite(alone.conn.begin_with(sqlite).await?),
-            Self::Reader(conn) => Tx::Sqlite(conn.begin_with(sqlite).await?),
+            Self::Writer(alone) => Tx::Sqlite(OpenFile::begin(&mut alone.file, sqlite).await?),
+            Self::Reader(reader) => Tx::Sqlite(OpenFile::begin(reader.file(), sqlite).await?),
             Self::Postgres(server) => {
                 server.begin(postgres).await?;
                 Tx::Postgres(Open(server))
@@ -174,21 +173,37 @@ impl Held {
 
 /// An open transaction.
 pub(crate) enum Tx<'c> {
-    Sqlite(sqlx::Transaction<'c, Sqlite>),
+    Sqlite(OpenFile<'c>),
     Postgres(Open<'c>),
+}
+
+/// An open transaction of SQLite.
+pub(crate) struct OpenFile<'c>(&'c mut File);
+
+impl<'c> OpenFile<'c> {
+    async fn begin(file: &'c mut File, begin: &str) -> sqlx::Result<Self> {
+        file.batch(begin).await.map_err(fault)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for OpenFile<'_> {
+    fn drop(&mut self) {
+        self.0.roll_back();
+    }
 }
 
 impl Tx<'_> {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Sqlite(tx) => Conn::Sqlite(tx),
+            Self::Sqlite(tx) => Conn::Sqlite(tx.0),
             Self::Postgres(open) => Conn::Postgres(open.0),
         }
     }
 
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await,
+            Self::Sqlite(tx) => tx.0.commit().await.map_err(fault),
             Self::Postgres(open) => open.0.commit().await,
         }
     }
@@ -203,7 +218,7 @@ pub(crate) enum Shared {
 impl Shared {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Sqlite(turn) => Conn::Sqlite(turn.conn()),
+            Self::Sqlite(turn) => Conn::Sqlite(turn.file()),
             Self::Postgres(server) => Conn::Postgres(server),
         }
     }
@@ -219,7 +234,7 @@ impl Shared {
 
 /// A borrowed connection, inside a transaction or not.
 pub(crate) enum Conn<'c> {
-    Sqlite(&'c mut SqliteConnection),
+    Sqlite(&'c mut File),
     Postgres(&'c mut Server),
 }
 

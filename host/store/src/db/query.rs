@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream::BoxStream;
+use mendwright_sqlite::rusqlite;
+use mendwright_sqlite::rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite, Type};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Type};
 
+use super::sqlite::fault;
 use super::{Conn, Engine};
 
 /// A parameter.
@@ -58,32 +58,105 @@ impl From<Option<&str>> for Param {
     }
 }
 
+impl rusqlite::ToSql for Param {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Integer(Some(value)) => ValueRef::Integer(*value),
+            Self::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Self::Integer(None) | Self::Text(None) => ValueRef::Null,
+        }))
+    }
+}
+
 /// A row of an answer.
 #[derive(Debug)]
 pub(crate) enum Row {
-    Sqlite(SqliteRow),
+    Sqlite(LiteRow),
     Postgres(PgRow),
+}
+
+/// A row of SQLite's.
+#[derive(Debug)]
+pub(crate) struct LiteRow(Vec<(String, Value)>);
+
+/// What a column can hold.
+pub(crate) trait Cell: Sized + Type<Postgres> + for<'r> Decode<'r, Postgres> {
+    /// As SQLite has it; nothing where it is something else.
+    fn of(value: &Value) -> Option<Self>;
+}
+
+impl Cell for i64 {
+    fn of(value: &Value) -> Option<Self> {
+        if let Value::Integer(value) = value { Some(*value) } else { None }
+    }
+}
+
+impl Cell for bool {
+    fn of(value: &Value) -> Option<Self> {
+        i64::of(value).map(|value| value != 0)
+    }
+}
+
+impl Cell for String {
+    fn of(value: &Value) -> Option<Self> {
+        if let Value::Text(text) = value { Some(text.clone()) } else { None }
+    }
+}
+
+impl Cell for Vec<u8> {
+    fn of(value: &Value) -> Option<Self> {
+        if let Value::Blob(bytes) = value { Some(bytes.clone()) } else { None }
+    }
+}
+
+impl<T: Cell> Cell for Option<T> {
+    fn of(value: &Value) -> Option<Self> {
+        if *value == Value::Null { Some(None) } else { T::of(value).map(Some) }
+    }
+}
+
+impl LiteRow {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let statement = row.as_ref();
+        let cell = |at| {
+            let value = match row.get_ref(at)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(i) => Value::Integer(i),
+                ValueRef::Real(x) => Value::Real(x),
+                // What is no text is none for us either.
+                ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                    Ok(text) => Value::Text(text.to_owned()),
+                    Err(_) => Value::Blob(bytes.to_vec()),
+                },
+                ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+            };
+            Ok((statement.column_name(at)?.to_owned(), value))
+        };
+        (0..statement.column_count()).map(cell).collect::<rusqlite::Result<_>>().map(Self)
+    }
+
+    fn get<T: Cell>(&self, at: Option<&(String, Value)>, column: &str) -> sqlx::Result<T> {
+        let (_, value) = at.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
+        T::of(value).ok_or_else(|| sqlx::Error::ColumnDecode {
+            index: format!("{column:?}"),
+            source: format!("it holds {}", value.data_type()).into(),
+        })
+    }
 }
 
 impl Row {
     /// The value of a column.
-    pub(crate) fn try_get<T>(&self, column: &str) -> sqlx::Result<T>
-    where
-        T: Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>,
-    {
+    pub(crate) fn try_get<T: Cell>(&self, column: &str) -> sqlx::Result<T> {
         match self {
-            Self::Sqlite(row) => row.try_get(column),
+            Self::Sqlite(row) => row.get(row.0.iter().find(|(name, _)| name == column), column),
             Self::Postgres(row) => row.try_get(column),
         }
     }
 
     /// The value of the first column.
-    pub(crate) fn first<T>(&self) -> sqlx::Result<T>
-    where
-        T: Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>,
-    {
+    pub(crate) fn first<T: Cell>(&self) -> sqlx::Result<T> {
         match self {
-            Self::Sqlite(row) => row.try_get(0),
+            Self::Sqlite(row) => row.get(row.0.first(), "0"),
             Self::Postgres(row) => row.try_get(0),
         }
     }
@@ -161,31 +234,25 @@ fn shift(out: &mut String, sql: &str, by: usize) {
     }
 }
 
-/// Binds the parameters of a statement on whichever engine the connection has, and runs `$sqlite` or
-/// `$postgres` with it.
-macro_rules! on {
-    ($self:ident, $conn:ident, |$query:ident, $on:ident| $sqlite:expr, $postgres:expr) => {{
-        let Query { sql, params } = $self;
-        match $conn {
-            Conn::Sqlite($on) => {
-                let $query = bound!(Sqlite, sql, params);
-                $sqlite
+/// A statement with SQLite's own parameters. Where each stands once, in order, they have no numbers: SQLite
+/// looks a number up among all of them.
+fn unnumbered(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut in_order = true;
+    for (n, part) in sql.split('$').enumerate() {
+        if n > 0 {
+            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            in_order &= part.split_at(digits).0.parse() == Ok(n);
+            if !in_order {
+                break;
             }
-            Conn::Postgres($on) => {
-                let $query = bound!(Postgres, sql, params);
-                $postgres
-            }
+            out.push('?');
+            out.push_str(part.split_at(digits).1);
+        } else {
+            out.push_str(part);
         }
-    }};
-}
-
-macro_rules! bound {
-    ($engine:ty, $sql:ident, $params:ident) => {
-        $params.into_iter().fold(sqlx::query::<$engine>(AssertSqlSafe($sql)), |query, param| match param {
-            Param::Integer(value) => query.bind(value),
-            Param::Text(value) => query.bind(value),
-        })
-    };
+    }
+    if in_order { out } else { sql.replace('$', "?") }
 }
 
 impl Query {
@@ -195,52 +262,52 @@ impl Query {
         self
     }
 
+    fn for_postgres(self) -> sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments> {
+        let query = sqlx::query::<Postgres>(AssertSqlSafe(self.sql));
+        self.params.into_iter().fold(query, |query, param| match param {
+            Param::Integer(value) => query.bind(value),
+            Param::Text(value) => query.bind(value),
+        })
+    }
+
     /// Runs it; gives how many rows it wrote.
     pub(crate) async fn execute(self, conn: Conn<'_>) -> sqlx::Result<u64> {
-        on!(
-            self,
-            conn,
-            |query, on| query.execute(on).await.map(|done| done.rows_affected()),
-            on.answer(|on| query.execute(on)).await.map(|done| done.rows_affected())
-        )
+        match conn {
+            Conn::Sqlite(file) => file.execute(&unnumbered(&self.sql), &self.params).await.map_err(fault),
+            Conn::Postgres(server) => {
+                Ok(server.answer(|on| self.for_postgres().execute(on)).await?.rows_affected())
+            }
+        }
     }
 
     /// Every row.
     pub(crate) async fn all(self, conn: Conn<'_>) -> sqlx::Result<Vec<Row>> {
-        Ok(on!(
-            self,
-            conn,
-            |query, on| query.fetch_all(on).await?.into_iter().map(Row::Sqlite).collect(),
-            on.answer(|on| query.fetch_all(on)).await?.into_iter().map(Row::Postgres).collect()
-        ))
+        match conn {
+            Conn::Sqlite(file) => {
+                let read = |row: &rusqlite::Row<'_>| LiteRow::read(row).map(Row::Sqlite);
+                file.rows(&unnumbered(&self.sql), &self.params, read).await.map_err(fault)
+            }
+            Conn::Postgres(server) => {
+                let rows = server.answer(|on| self.for_postgres().fetch_all(on)).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
     }
 
     /// The first row, if there is one.
     pub(crate) async fn optional(self, conn: Conn<'_>) -> sqlx::Result<Option<Row>> {
-        Ok(on!(
-            self,
-            conn,
-            |query, on| query.fetch_optional(on).await?.map(Row::Sqlite),
-            on.answer(|on| query.fetch_optional(on)).await?.map(Row::Postgres)
-        ))
+        match conn {
+            Conn::Sqlite(_) => Ok(self.all(conn).await?.into_iter().next()),
+            Conn::Postgres(server) => {
+                let row = server.answer(|on| self.for_postgres().fetch_optional(on)).await?;
+                Ok(row.map(Row::Postgres))
+            }
+        }
     }
 
     /// The first column of the first row, if there is one.
-    pub(crate) async fn scalar<T>(self, conn: Conn<'_>) -> sqlx::Result<Option<T>>
-    where
-        T: Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>,
-    {
+    pub(crate) async fn scalar<T: Cell>(self, conn: Conn<'_>) -> sqlx::Result<Option<T>> {
         self.optional(conn).await?.map(|row| row.first()).transpose()
-    }
-
-    /// The rows as they come.
-    pub(crate) fn stream(self, conn: Conn<'_>) -> BoxStream<'_, sqlx::Result<Row>> {
-        on!(
-            self,
-            conn,
-            |query, on| query.fetch(on).map(|row| row.map(Row::Sqlite)).boxed(),
-            on.rows(|on| query.fetch(on)).map(|row| row.map(Row::Postgres)).boxed()
-        )
     }
 }
 
@@ -256,5 +323,14 @@ mod tests {
         let joined = joined(vec![rows, other]).unwrap();
         assert!(joined.sql.ends_with("q1 AS (UPDATE u SET c = $6 WHERE d = $5) SELECT 1"), "{}", joined.sql);
         assert_eq!(joined.params.len(), 6);
+    }
+
+    #[test]
+    fn parameters_have_no_numbers_where_each_stands_once_in_order() {
+        assert_eq!(unnumbered("INSERT INTO t VALUES ($1, $2), ($3, $4)"), "INSERT INTO t VALUES (?, ?), (?, ?)");
+        assert_eq!(unnumbered("SELECT a FROM t"), "SELECT a FROM t");
+        for sql in ["a = $1 AND b = $1", "a = $2 AND b = $1", "a = $2"] {
+            assert_eq!(unnumbered(sql), sql.replace('$', "?"));
+        }
     }
 }

@@ -6,10 +6,8 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Executor as _, Postgres};
 use tokio::time::timeout;
 
@@ -103,26 +101,6 @@ impl Server {
         let answer = timeout(ANSWER_MAX, ask(connection)).await.map_err(|_| silent())?;
         *is_asked = false;
         answer
-    }
-
-    /// The rows of an answer as they come; each is waited for as long as a whole answer.
-    pub(crate) fn rows<'c>(
-        &'c mut self,
-        ask: impl FnOnce(&'c mut PgConnection) -> BoxStream<'c, sqlx::Result<PgRow>> + Send + 'c,
-    ) -> BoxStream<'c, sqlx::Result<PgRow>> {
-        let asked = async move || -> sqlx::Result<_> {
-            self.end_given_up().await?;
-            let Self { connection, is_asked, .. } = self;
-            let connection = connection.as_mut().filter(|_| !*is_asked).ok_or_else(silent)?;
-            *is_asked = true;
-            let next = async |(mut rows, is_asked): (BoxStream<'c, sqlx::Result<PgRow>>, &'c mut bool)| {
-                let row = timeout(ANSWER_MAX, rows.try_next()).await.map_err(|_| silent())??;
-                *is_asked = row.is_some();
-                sqlx::Result::Ok(row.map(|row| (row, (rows, is_asked))))
-            };
-            Ok(stream::try_unfold((ask(connection), is_asked), next))
-        };
-        stream::once(asked()).try_flatten().boxed()
     }
 }
 

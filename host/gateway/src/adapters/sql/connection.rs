@@ -1,21 +1,18 @@
 //! One connection to a target, of either engine, set up so that it prints values in one way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::str::FromStr as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Row as _, SqliteConnection, ValueRef as _,
-};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use mendwright_core::code::Code;
+use mendwright_sqlite::{Access, File, Touched};
 
 use super::engine::Engine;
+use super::lite::raw_row;
 use super::raw::Raw;
 use super::server::{Joins, Server};
 use crate::error::{Driver, Error, Result};
@@ -23,9 +20,6 @@ use crate::target::Target;
 
 /// SQLite before this can corrupt a WAL database when it resets the log.
 const SQLITE_VERSION_MIN: i64 = 3_051_003;
-
-/// How many virtual machine steps SQLite goes between two looks at the deadline.
-const SQLITE_STEPS_BETWEEN_LOOKS: i32 = 4_000;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,62 +52,8 @@ pub(crate) type RawRow = Vec<Raw>;
 
 /// A connection to a target.
 pub(crate) enum Connection {
-    Sqlite(Box<SqliteConnection>, Deadline),
+    Sqlite(Box<File>),
     Postgres(Box<Server>),
-}
-
-/// Table → the rows of it that changed, by number; as SQLite tells it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Touched(Arc<Mutex<BTreeMap<String, BTreeSet<i64>>>>);
-
-impl Touched {
-    /// How many rows of a table changed.
-    pub(crate) fn rows(&self, table: &str) -> u64 {
-        let touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = touched.iter().filter(|(name, _)| name.eq_ignore_ascii_case(table));
-        own.map(|(_, rows)| u64::try_from(rows.len()).unwrap_or(u64::MAX)).sum()
-    }
-
-    fn note(&self, table: &str, row: i64) {
-        let mut touched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match touched.get_mut(table) {
-            Some(rows) => drop(rows.insert(row)),
-            None => drop(touched.insert(table.to_owned(), [row].into())),
-        }
-    }
-}
-
-/// When a SQLite statement has to stop, in milliseconds since `start`; 0 is never.
-#[derive(Clone, Debug)]
-pub(crate) struct Deadline {
-    start: Instant,
-    at_ms: Arc<AtomicU64>,
-}
-
-impl Deadline {
-    fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "measures how long a statement takes")]
-        let start = Instant::now();
-        Self { start, at_ms: Arc::new(AtomicU64::new(0)) }
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn set(&self, within: Duration) {
-        let ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        self.at_ms.store(self.now_ms().saturating_add(ms).max(1), Ordering::Relaxed);
-    }
-
-    fn clear(&self) {
-        self.at_ms.store(0, Ordering::Relaxed);
-    }
-
-    fn has_passed(&self) -> bool {
-        let at = self.at_ms.load(Ordering::Relaxed);
-        at != 0 && self.now_ms() >= at
-    }
 }
 
 impl Connection {
@@ -140,20 +80,12 @@ impl Connection {
     }
 
     async fn open_sqlite(url: &str, role: Role, target: &Target) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url)?
-            .create_if_missing(false)
-            .foreign_keys(true)
-            .busy_timeout(target.lock_timeout)
-            .read_only(role == Role::Read);
-        let options = match role {
-            Role::Read => options.pragma("query_only", "1"),
-            Role::Write => options.synchronous(SqliteSynchronous::Full),
+        let access = match role {
+            Role::Read => Access::Read,
+            Role::Write => Access::Write,
         };
-        let mut connection = options.connect().await?;
-        let deadline = Deadline::new();
-        let watch = deadline.clone();
-        connection.lock_handle().await?.set_progress_handler(SQLITE_STEPS_BETWEEN_LOOKS, move || !watch.has_passed());
-        let mut connection = Self::Sqlite(Box::new(connection), deadline);
+        let file = File::open(sqlite_path(url), access, target.lock_timeout).await?;
+        let mut connection = Self::Sqlite(Box::new(file));
         let version = connection.one("SELECT sqlite_version()", vec![]).await?;
         let found = version.text().map(version_number).unwrap_or(0);
         if found < SQLITE_VERSION_MIN {
@@ -175,10 +107,8 @@ impl Connection {
     /// Makes it what it was when it was opened, whatever was done with it.
     pub(super) async fn renew(&mut self, target: &Target, role: Role) -> Result<()> {
         match self {
-            Self::Sqlite(_, deadline) => {
-                deadline.clear();
-                // There may be no transaction.
-                let _ = self.batch("ROLLBACK").await;
+            Self::Sqlite(file) => {
+                file.renew();
                 Ok(())
             }
             Self::Postgres(server) => {
@@ -198,8 +128,8 @@ impl Connection {
     /// From now on a statement may take this long.
     pub(crate) async fn limit_statements(&mut self, within: Duration) -> Result<()> {
         match self {
-            Self::Sqlite(_, deadline) => {
-                deadline.set(within);
+            Self::Sqlite(file) => {
+                file.limit(within);
                 Ok(())
             }
             Self::Postgres(server) => {
@@ -212,64 +142,64 @@ impl Connection {
 
     /// SQLite: statements may take as long as they like again.
     pub(crate) fn lift_limit(&mut self) {
-        if let Self::Sqlite(_, deadline) = self {
-            deadline.clear();
+        if let Self::Sqlite(file) = self {
+            file.lift_limit();
         }
     }
 
-    /// SQLite: from now on a statement ends as at its deadline when this says so. It is asked by whichever
-    /// thread runs the statement, every few thousand steps of it.
-    pub(crate) async fn end_when(&mut self, ends: impl Fn() -> bool + Send + 'static) -> Result<()> {
-        if let Self::Sqlite(connection, deadline) = self {
-            let watch = deadline.clone();
-            let goes_on = move || !watch.has_passed() && !ends();
-            connection.lock_handle().await?.set_progress_handler(SQLITE_STEPS_BETWEEN_LOOKS, goes_on);
+    /// The SQLite file.
+    ///
+    /// # Errors
+    /// It is PostgreSQL.
+    pub(super) fn file(&mut self) -> Result<&mut File> {
+        match self {
+            Self::Sqlite(file) => Ok(file),
+            Self::Postgres(_) => Err(Error::Internal("a statement of SQLite was to run elsewhere".to_owned())),
         }
-        Ok(())
     }
 
     /// SQLite: from now on notes every row that changes, by whatever statement or trigger.
-    pub(crate) async fn tell_changed_rows(&mut self) -> Result<Touched> {
-        let touched = Touched::default();
-        if let Self::Sqlite(connection, _) = self {
-            let noted = touched.clone();
-            connection.lock_handle().await?.set_update_hook(move |change| noted.note(change.table, change.rowid));
+    pub(crate) fn tell_changed_rows(&mut self) -> Result<Touched> {
+        match self {
+            Self::Sqlite(file) => Ok(file.tell_changed_rows()?),
+            Self::Postgres(_) => Ok(Touched::default()),
         }
-        Ok(touched)
     }
 
     /// SQLite: notes no more.
-    pub(crate) async fn tell_no_changed_rows(&mut self) -> Result<()> {
-        if let Self::Sqlite(connection, _) = self {
-            connection.lock_handle().await?.remove_update_hook();
+    pub(crate) fn tell_no_changed_rows(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(file) => Ok(file.tell_no_changed_rows()?),
+            Self::Postgres(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Runs statements without parameters or results.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<()> {
-        let sql = AssertSqlSafe(sql.to_owned());
         match self {
-            Self::Sqlite(connection, _) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
-            Self::Postgres(server) => server.answer(|on| sqlx::raw_sql(sql).execute(on)).await.map(drop),
+            Self::Sqlite(file) => Ok(file.batch(sql).await?),
+            Self::Postgres(server) => {
+                let sql = AssertSqlSafe(sql.to_owned());
+                server.answer(|on| sqlx::raw_sql(sql).execute(on)).await?;
+                Ok(())
+            }
         }
-        .map_err(Error::from)
+    }
+
+    /// Makes durable what the transaction wrote.
+    pub(crate) async fn commit(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(file) => Ok(file.commit().await?),
+            Self::Postgres(_) => self.batch("COMMIT").await,
+        }
     }
 
     /// Runs one statement and says how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, args: Vec<Arg>) -> Result<u64> {
-        self.execute_raw(sql, args).await.map_err(Error::from)
-    }
-
-    /// [`Connection::execute`] with the driver's own error.
-    pub(crate) async fn execute_raw(&mut self, sql: &str, args: Vec<Arg>) -> Result<u64, sqlx::Error> {
-        let sql = AssertSqlSafe(sql.to_owned());
         match self {
-            Self::Sqlite(connection, _) => {
-                let done = bind_sqlite(sqlx::query(sql), args).execute(&mut **connection).await?;
-                Ok(done.rows_affected())
-            }
+            Self::Sqlite(file) => Ok(file.execute(sql, &args).await?),
             Self::Postgres(server) => {
+                let sql = AssertSqlSafe(sql.to_owned());
                 let done = server.answer(|on| bind_postgres(sqlx::query(sql), args).execute(on)).await?;
                 Ok(done.rows_affected())
             }
@@ -288,29 +218,23 @@ impl Connection {
     }
 
     async fn rows_as_it_is(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
+        let server = match self {
+            Self::Sqlite(file) => return file.rows(sql, &args, |row| Ok(raw_row(row))).await?.into_iter().collect(),
+            Self::Postgres(server) => server,
+        };
         let sql = AssertSqlSafe(sql.to_owned());
         let mut rows = Vec::new();
-        match self {
-            Self::Sqlite(connection, _) => {
-                let mut stream = bind_sqlite(sqlx::query(sql), args).fetch(&mut **connection);
-                while let Some(row) = stream.try_next().await? {
-                    rows.push(decode_sqlite(&row)?);
+        let decoded = server.answer(|on| async {
+            let mut stream = bind_postgres(sqlx::query(sql), args).fetch(on);
+            while let Some(row) = stream.try_next().await? {
+                match decode_postgres(&row) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => return Ok(Err(error)),
                 }
             }
-            Self::Postgres(server) => {
-                let decoded = server.answer(|on| async {
-                    let mut stream = bind_postgres(sqlx::query(sql), args).fetch(on);
-                    while let Some(row) = stream.try_next().await? {
-                        match decode_postgres(&row) {
-                            Ok(row) => rows.push(row),
-                            Err(error) => return Ok(Err(error)),
-                        }
-                    }
-                    Ok(Ok(()))
-                });
-                decoded.await??;
-            }
-        }
+            Ok(Ok(()))
+        });
+        decoded.await??;
         Ok(rows)
     }
 
@@ -341,11 +265,11 @@ impl Connection {
     /// Closes it in good order; an error then no longer matters.
     pub(crate) async fn close(self) {
         let closed = match self {
-            Self::Sqlite(connection, _) => connection.close().await,
-            Self::Postgres(server) => server.close().await,
+            Self::Sqlite(file) => file.close().await.map_err(Driver::from),
+            Self::Postgres(server) => server.close().await.map_err(Driver::from),
         };
         if let Err(error) = closed {
-            tracing::debug!(error = Driver::from(error).harmless(), "closing a target's connection");
+            tracing::debug!(error = error.harmless(), "closing a target's connection");
         }
     }
 }
@@ -367,10 +291,16 @@ fn settings(target: &Target, role: Role) -> String {
     )
 }
 
+/// The file that a `sqlite:` URL names.
+pub(super) fn sqlite_path(url: &str) -> &Path {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    Path::new(path.strip_prefix("//").unwrap_or(path))
+}
+
 fn at_path(target: &Target, url: &str) -> String {
     match target.engine {
         // A file name is no secret, and it is what one looks at first.
-        Engine::Sqlite => format!(" ({})", url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default()),
+        Engine::Sqlite => format!(" ({})", sqlite_path(url).display()),
         Engine::Postgres => String::new(),
     }
 }
@@ -380,23 +310,9 @@ fn version_number(text: &str) -> i64 {
     text.split('.').map(|part| part.parse::<i64>().unwrap_or(0)).fold(0, |sum, part| sum * 1_000 + part)
 }
 
-type SqliteQuery<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 type PostgresQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-pub(super) fn bind_sqlite(mut query: SqliteQuery<'_>, args: Vec<Arg>) -> SqliteQuery<'_> {
-    for arg in args {
-        query = match arg {
-            Arg::Raw(Raw::Null) | Arg::Texts(_) | Arg::Ints(_) => query.bind(None::<i64>),
-            Arg::Raw(Raw::Integer(i)) | Arg::Int(i) => query.bind(i),
-            Arg::Raw(Raw::Real(x)) => query.bind(x),
-            Arg::Raw(Raw::Text(t)) => query.bind(t),
-            Arg::Raw(Raw::Blob(b)) => query.bind(b),
-        };
-    }
-    query
-}
-
-pub(super) fn bind_postgres(mut query: PostgresQuery<'_>, args: Vec<Arg>) -> PostgresQuery<'_> {
+fn bind_postgres(mut query: PostgresQuery<'_>, args: Vec<Arg>) -> PostgresQuery<'_> {
     for arg in args {
         query = match arg {
             Arg::Int(i) => query.bind(i),
@@ -412,36 +328,6 @@ pub(super) fn bind_postgres(mut query: PostgresQuery<'_>, args: Vec<Arg>) -> Pos
     query
 }
 
-pub(super) fn decode_sqlite(row: &SqliteRow) -> Result<RawRow> {
-    let mut values = Vec::with_capacity(row.len());
-    for column in row.columns() {
-        let value = row.try_get_raw(column.ordinal())?;
-        if value.is_null() {
-            values.push(Raw::Null);
-            continue;
-        }
-        let kind = value.type_info().into_owned();
-        let at = column.ordinal();
-        values.push(match sqlx::TypeInfo::name(&kind) {
-            "INTEGER" => Raw::Integer(row.try_get_unchecked(at)?),
-            "REAL" => Raw::Real(row.try_get_unchecked(at)?),
-            "TEXT" => {
-                let bytes: Vec<u8> = row.try_get_unchecked(at)?;
-                Raw::Text(String::from_utf8(bytes).map_err(|_| not_utf8(column.name()))?)
-            }
-            _ => Raw::Blob(row.try_get_unchecked(at)?),
-        });
-    }
-    Ok(values)
-}
-
-fn not_utf8(column: &str) -> Error {
-    Error::refused(
-        Code::ValueUnreadable,
-        format!("column `{}` holds text that is not UTF-8", mendwright_core::text::escape_short(column, 60)),
-    )
-}
-
-pub(super) fn decode_postgres(row: &PgRow) -> Result<RawRow> {
+fn decode_postgres(row: &PgRow) -> Result<RawRow> {
     (0..row.len()).map(|at| Ok(row.try_get_unchecked::<Option<String>, _>(at)?.map_or(Raw::Null, Raw::Text))).collect()
 }

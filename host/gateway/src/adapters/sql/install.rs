@@ -157,7 +157,7 @@ async fn init_on(connection: &mut Connection, target: &Target, options: &Init) -
     connection.batch("BEGIN").await?;
     let written = write(connection, target, options).await;
     match written {
-        Ok(()) => connection.batch("COMMIT").await?,
+        Ok(()) => connection.commit().await?,
         Err(error) => {
             connection.batch("ROLLBACK").await?;
             return Err(error);

@@ -4,8 +4,6 @@
 //! SQLite connection can walk only one result at a time, so several connections are opened on the
 //! same state: they are, if nobody committed between the first and the last of them.
 
-use futures::TryStreamExt as _;
-use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -13,8 +11,9 @@ use tokio::task::JoinHandle;
 use mendwright_core::code::Code;
 use mendwright_crash::{Point, reached};
 
-use super::connection::{Arg, Connection, RawRow, Role, bind_sqlite, decode_sqlite};
+use super::connection::{Arg, Connection, RawRow, Role};
 use super::engine::Engine;
+use super::lite::raw_row;
 use super::session::seen::{AsOf, as_of};
 use super::watch::Watch;
 use crate::error::{Error, Result};
@@ -95,7 +94,7 @@ impl Snapshot {
         let path = file.to_string_lossy().into_owned();
         probe.batch("PRAGMA query_only = 0").await?;
         probe.limit_statements(target.dry_run_lock_max.max(target.statement_timeout)).await?;
-        probe.execute("VACUUM INTO ?1", vec![Arg::text(path.clone())]).await?;
+        probe.file()?.execute_long("VACUUM INTO ?1", &[Arg::text(path.clone())]).await?;
         probe.close().await;
         let mut copy = target.clone().with_pool(0);
         copy.read_url = Some(format!("sqlite:{path}"));
@@ -229,35 +228,18 @@ async fn begin(connection: &mut Connection) -> Result<()> {
     connection.rows("SELECT count(*) FROM sqlite_schema", vec![]).await.map(drop)
 }
 
+/// Walks a scan in a thread of its own, as far as somebody wants its pages.
 fn walk(connection: Connection, sql: String, args: Vec<Arg>) -> Scan {
     let (sender, pages) = mpsc::channel(1);
-    let task = tokio::spawn(async move {
-        let Connection::Sqlite(mut inner, deadline) = connection else { return connection };
-        if let Err(error) = walk_all(&mut inner, sql, args, &sender).await {
-            // The receiver may be gone; then nobody wants to know.
-            let _ = sender.send(Err(error)).await;
+    let task = tokio::task::spawn_blocking(move || {
+        if let Connection::Sqlite(file) = &connection {
+            let wants = |page| sender.blocking_send(Ok(page)).is_ok();
+            if let Err(error) = file.walk((&sql, &args), PAGE_ROWS, raw_row, wants) {
+                // The receiver may be gone; then nobody wants to know.
+                let _ = sender.blocking_send(Err(error));
+            }
         }
-        Connection::Sqlite(inner, deadline)
+        connection
     });
     Scan::Walked { pages, task }
-}
-
-async fn walk_all(
-    connection: &mut sqlx::SqliteConnection,
-    sql: String,
-    args: Vec<Arg>,
-    sender: &mpsc::Sender<Result<Vec<RawRow>>>,
-) -> Result<()> {
-    let mut rows = bind_sqlite(sqlx::query(AssertSqlSafe(sql)), args).fetch(connection);
-    loop {
-        let mut page = Vec::with_capacity(PAGE_ROWS);
-        while page.len() < PAGE_ROWS
-            && let Some(row) = rows.try_next().await?
-        {
-            page.push(decode_sqlite(&row)?);
-        }
-        if page.is_empty() || sender.send(Ok(page)).await.is_err() {
-            return Ok(());
-        }
-    }
 }

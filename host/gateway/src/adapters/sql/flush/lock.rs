@@ -9,12 +9,13 @@ use mendwright_core::binding::Resolved;
 use mendwright_core::change::Action;
 use mendwright_core::code::Code;
 use mendwright_core::plan::header::Digest;
+use mendwright_sqlite::{bind, rusqlite};
 
 use super::super::computed::StableRead;
 use super::super::connection::{Arg, Connection};
 use super::super::engine::{Engine, ident};
 use super::super::install;
-use super::super::prepared::{bind, raw_row};
+use super::super::lite::raw_row;
 use super::super::raw::Raw;
 use super::super::scope::Scope;
 use super::super::session::{count_statement, hash_row};
@@ -109,7 +110,7 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
             false => format!("{} LIMIT {}", read.sql, read.rows),
         };
         let hash = match connection.engine() {
-            Engine::Sqlite => connection.on_sqlite(|db| hash_rows(db, &sql, &read.args)).await?,
+            Engine::Sqlite => connection.file()?.with(read.rows, |db| hash_rows(db, &sql, &read.args))?,
             Engine::Postgres => {
                 hash_by_cursor(connection, &format!("mendwright_reads_{n}"), &sql, read.args.clone()).await?
             }
@@ -126,12 +127,11 @@ pub(super) async fn same_reads(connection: &mut Connection, reads: &[StableRead]
 
 fn hash_rows(db: &rusqlite::Connection, sql: &str, args: &[Arg]) -> Result<Sha256> {
     let mut hash = Sha256::new();
-    let mut statement = db.prepare(sql)?;
-    let width = statement.column_count();
+    let mut statement = db.prepare_cached(sql)?;
     bind(&mut statement, 1, args)?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        hash_row(&mut hash, &raw_row(row, width)?);
+        hash_row(&mut hash, &raw_row(row)?);
     }
     drop(rows);
     Ok(hash)

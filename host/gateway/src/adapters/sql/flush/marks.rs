@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mendwright_core::change::Action;
 use mendwright_core::code::Code;
+use mendwright_sqlite::Touched;
 
-use super::super::connection::{Arg, Connection, Touched};
+use super::super::connection::{Arg, Connection};
 use super::super::engine::Engine;
 use super::super::introspect::show;
 use super::group::Group;
@@ -37,7 +38,7 @@ impl Marks {
                         ));
                     }
                 }
-                connection.tell_changed_rows().await.map(Self::Sqlite)
+                connection.tell_changed_rows().map(Self::Sqlite)
             }
             Engine::Postgres => {
                 let mut deleted = BTreeMap::new();
@@ -53,7 +54,7 @@ impl Marks {
     pub(super) async fn check(self, connection: &mut Connection, groups: &[Group]) -> Result<()> {
         match self {
             Self::Sqlite(touched) => {
-                connection.tell_no_changed_rows().await?;
+                connection.tell_no_changed_rows()?;
                 for table in tables(groups) {
                     // Each planned row was changed; were there as many, there was no other.
                     let rows = touched.rows(table.name);

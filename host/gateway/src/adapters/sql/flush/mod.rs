@@ -139,7 +139,7 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
     };
     match made {
         Ok(flushed) => {
-            if let Err(error) = connection.batch("COMMIT").await {
+            if let Err(error) = connection.commit().await {
                 return Err(after_commit_failed(connection, flush, error).await);
             }
             reached(Point::AfterCommit);

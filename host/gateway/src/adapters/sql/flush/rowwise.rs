@@ -4,11 +4,12 @@
 //! delete whatever row is in the way.
 
 use mendwright_core::change::Action;
-use rusqlite::Statement;
+use mendwright_sqlite::bind;
+use mendwright_sqlite::rusqlite::{self, Statement};
 
 use super::super::connection::{Arg, RawRow};
 use super::super::engine::{Engine, ident};
-use super::super::prepared::{bind, raw_row};
+use super::super::lite::raw_row;
 use super::super::scope::Scope;
 use super::super::session::stored_columns;
 use super::group::{Group, RowWrite};
@@ -72,13 +73,13 @@ fn update(db: &rusqlite::Connection, group: &Group, rows: &[RowWrite], tenant: &
         group.set.iter().enumerate().map(|(n, column)| format!("{} = ?{}", ident(column), n + 1)).collect();
     let guard = Guard::new(group, tenant, group.set.len() + 1);
     let mut write =
-        db.prepare(&format!("UPDATE OR ABORT {table} AS t SET {} WHERE {}", set.join(", "), guard.condition))?;
+        db.prepare_cached(&format!("UPDATE OR ABORT {table} AS t SET {} WHERE {}", set.join(", "), guard.condition))?;
     guard.prepare(&mut write)?;
     // What the column made of the value. RETURNING would say it too, and costs more than a second look.
     let key = group.key.iter().enumerate().map(|(n, column)| format!("t.{} = ?{}", ident(column), n + 1));
     let held = group.set.iter().enumerate().map(|(n, column)| same(column, group.key.len() + n + 1));
     let conditions: Vec<String> = key.chain(held).collect();
-    let mut look = db.prepare(&format!("SELECT 1 FROM {table} AS t WHERE {}", conditions.join(" AND ")))?;
+    let mut look = db.prepare_cached(&format!("SELECT 1 FROM {table} AS t WHERE {}", conditions.join(" AND ")))?;
     for row in rows {
         bind(&mut write, 1, row.set.iter().chain(&row.key).chain(&row.guard))?;
         if write.raw_execute()? != 1 {
@@ -95,7 +96,7 @@ fn update(db: &rusqlite::Connection, group: &Group, rows: &[RowWrite], tenant: &
 fn delete(db: &rusqlite::Connection, group: &Group, rows: &[RowWrite], tenant: &str) -> Result<Written> {
     let guard = Guard::new(group, tenant, 1);
     let sql = format!("DELETE FROM {} AS t WHERE {}", ident(&group.resolved.table), guard.condition);
-    let mut write = db.prepare(&sql)?;
+    let mut write = db.prepare_cached(&sql)?;
     guard.prepare(&mut write)?;
     for row in rows {
         bind(&mut write, 1, row.key.iter().chain(&row.guard))?;
@@ -111,7 +112,7 @@ fn insert(db: &rusqlite::Connection, group: &Group, rows: &[RowWrite]) -> Result
     let whole = stored_columns(&group.resolved);
     let values: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
     let returning: Vec<String> = whole.iter().map(|column| ident(column)).collect();
-    let mut write = db.prepare(&format!(
+    let mut write = db.prepare_cached(&format!(
         "INSERT OR ABORT INTO {} ({}) VALUES ({}) RETURNING {}",
         ident(&group.resolved.table),
         columns.join(", "),
@@ -122,7 +123,7 @@ fn insert(db: &rusqlite::Connection, group: &Group, rows: &[RowWrite]) -> Result
     for row in rows {
         bind(&mut write, 1, row.key.iter().chain(&row.set))?;
         let mut answer = write.raw_query();
-        let Some(found) = answer.next()?.map(|found| raw_row(found, whole.len())).transpose()? else {
+        let Some(found) = answer.next()?.map(|found| raw_row(found)).transpose()? else {
             return Ok(Written::Differs);
         };
         // To the end: only then it is inserted.

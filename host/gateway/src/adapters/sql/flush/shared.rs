@@ -2,8 +2,8 @@
 //! flushes share. What a small repair costs there is the disk's answer to COMMIT; it is waited for once
 //! for all that are ready.
 //!
-//! A flush takes its turn in the order of arrival. The first one begins the transaction; each makes its
-//! changes inside a savepoint of its own, guarded and journaled as if it were alone, and then stands in
+//! A flush takes its turn in the order of arrival. The first one begins the transaction, whoever follows makes its
+//! changes inside a savepoint of its own; each is guarded and journaled as if it were alone, and then stands in
 //! line again. Whoever of them gets there first commits for all: that is when everybody had a turn who
 //! waited meanwhile. One that is refused rolls back its savepoint and nothing else; it says so when the
 //! others are committed, because it may have met their rows.
@@ -12,15 +12,13 @@
 //! them did is found out by doing each again alone.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as Slot, PoisonError};
 
 use mendwright_crash::{Point, reached};
-use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-use super::super::connection::{Connection, Role};
+use super::super::connection::{Connection, Role, sqlite_path};
 use super::fence::Fence;
 use super::known::Known;
 use super::{ATTEMPTS_MAX, Flush, Flushed, after_commit_failed, begin, inside, prune_a_little, relations};
@@ -163,7 +161,10 @@ impl<'w> Turn<'w> {
             return Err(Error::Internal("a flush had a turn without a transaction".to_owned()));
         };
         open.asks(Some((flush.gate.clone(), flush.kind)));
-        let made = in_savepoint(&mut open.connection, flush, &mut open.known).await;
+        // Of the first one the transaction itself is the savepoint: SQLite keeps no second copy of what is written
+        // in it.
+        let is_first = group.gates.is_empty();
+        let made = in_savepoint(&mut open.connection, flush, &mut open.known, is_first).await;
         open.asks(None);
         open.connection.lift_limit();
         let goes_on = match &made {
@@ -172,9 +173,9 @@ impl<'w> Turn<'w> {
                 true
             }
             Err(_) => {
-                open.connection.tell_no_changed_rows().await?;
-                let back = open.connection.batch("ROLLBACK TO mendwright_flush; RELEASE mendwright_flush").await;
-                back.is_ok() && !group.gates.is_empty()
+                open.connection.tell_no_changed_rows()?;
+                !is_first
+                    && open.connection.batch("ROLLBACK TO mendwright_flush; RELEASE mendwright_flush").await.is_ok()
             }
         };
         if !goes_on {
@@ -222,7 +223,7 @@ impl<'w> Turn<'w> {
             return Err(halted);
         }
         let told = Told(group.outcome);
-        let committed = match open.connection.batch("COMMIT").await {
+        let committed = match open.connection.commit().await {
             Ok(()) => Ok(()),
             Err(error) => Err(after_commit_failed(&mut open.connection, flush, error).await),
         };
@@ -321,7 +322,7 @@ impl Open {
             let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
             asked.as_ref().is_some_and(|(gate, kind)| gate.is_not_thrown(*kind).is_err())
         };
-        connection.end_when(is_thrown).await?;
+        connection.file()?.end_when(is_thrown)?;
         Ok(Self { connection, known: Known::default(), file, asks })
     }
 
@@ -330,14 +331,23 @@ impl Open {
     }
 }
 
-async fn in_savepoint(connection: &mut Connection, flush: &Flush<'_>, known: &mut Known) -> Result<Flushed> {
+async fn in_savepoint(
+    connection: &mut Connection,
+    flush: &Flush<'_>,
+    known: &mut Known,
+    is_first: bool,
+) -> Result<Flushed> {
     connection.limit_statements(flush.target.statement_timeout).await?;
-    connection.batch("SAVEPOINT mendwright_flush").await?;
+    if !is_first {
+        connection.batch("SAVEPOINT mendwright_flush").await?;
+    }
     let fence = Fence::new(flush.tenant, flush.id.run, flush.attempt, relations(flush.groups));
     let flushed = inside(connection, flush, &fence, Some(known)).await?;
     reached(Point::BeforeCommit);
     flush.gate.pass(flush.kind).await?;
-    connection.batch("RELEASE mendwright_flush").await?;
+    if !is_first {
+        connection.batch("RELEASE mendwright_flush").await?;
+    }
     Ok(flushed)
 }
 
@@ -353,7 +363,6 @@ async fn pass(gates: &[(Gate, Kind)]) -> Result<()> {
 }
 
 pub(crate) fn file_id(target: &Target) -> Option<FileId> {
-    let options = SqliteConnectOptions::from_str(&target.url).ok()?;
-    let found = std::fs::metadata(options.get_filename()).ok()?;
+    let found = std::fs::metadata(sqlite_path(&target.url)).ok()?;
     Some((found.dev(), found.ino()))
 }

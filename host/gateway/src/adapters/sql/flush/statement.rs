@@ -55,7 +55,7 @@ pub(super) async fn write(
     tenant: &str,
 ) -> Result<Written> {
     match (connection.engine(), group.action) {
-        (Engine::Sqlite, _) => connection.on_sqlite(|db| rowwise::write(db, group, rows, tenant)).await,
+        (Engine::Sqlite, _) => connection.file()?.with(rows.len(), |db| rowwise::write(db, group, rows, tenant)),
         (Engine::Postgres, Action::Update | Action::Delete) => {
             let statement = Statement::new(group, rows, tenant);
             change(connection, group, rows, statement).await
