@@ -19,8 +19,7 @@ use crate::adapters::sql::flush::undo::Of;
 pub use crate::adapters::sql::flush::undo::{Fate, Undo, UndoCell, UndoRow};
 pub use crate::adapters::sql::flush::verify::Verified;
 use crate::adapters::sql::flush::{Flush, attempt, flush, journal, rehearse, undo, verify};
-use crate::adapters::sql::introspect;
-use crate::adapters::sql::session::seen::as_of;
+use crate::adapters::sql::session::seen;
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Kind};
 use crate::target::Target;
@@ -237,23 +236,11 @@ pub async fn undo_apply(context: Context<'_>, preview: &Undo, identity: &str) ->
 /// out, and an entry of theirs is a conflict by name.
 pub(crate) async fn resolve_all(context: Context<'_>) -> Result<BTreeMap<String, Arc<Resolved>>> {
     let mut connection = Connection::open(context.target, Role::Read).await?;
-    let as_of = as_of(&mut connection, context.target).await?;
-    let (seen, all) = (&context.target.seen, context.resources);
+    let all = context.resources;
     let mut resolved = BTreeMap::new();
-    for resource in context.resources.values().filter(|r| r.database == context.target.name) {
-        let of = (resource.name.as_str(), context.tenant);
-        if let Some(found) = as_of.and_then(|as_of| seen.get(as_of, all, of)) {
-            resolved.insert(resource.name.clone(), found);
-            continue;
-        }
-        match introspect::resolve(&mut connection, resource, context.resources, Some(context.tenant)).await {
-            Ok(found) => {
-                let found = Arc::new(found);
-                if let Some(as_of) = as_of {
-                    seen.put(as_of, all, of, &found);
-                }
-                resolved.insert(resource.name.clone(), found);
-            }
+    for resource in all.values().filter(|r| r.database == context.target.name) {
+        match seen::resolve(&mut connection, context.target, resource, all, context.tenant).await {
+            Ok(found) => drop(resolved.insert(resource.name.clone(), found)),
             Err(Error::Refused { message, .. }) => {
                 tracing::debug!(resource = resource.name, message, "not bound");
             }

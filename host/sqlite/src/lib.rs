@@ -52,6 +52,10 @@ pub struct File {
 
 impl File {
     /// Opens it; who reads cannot write whatever happens.
+    ///
+    /// # Errors
+    /// It is not there, or no file of SQLite; somebody has it for longer than `lock_timeout`, for which everything
+    /// here waits.
     pub async fn open(path: &Path, access: Access, lock_timeout: Duration) -> Result<Self> {
         let flags = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -89,12 +93,18 @@ impl File {
 
     /// From now on a statement ends as at its deadline when this says so, too. It is asked every few thousand
     /// steps of a statement.
+    ///
+    /// # Errors
+    /// There are none.
     pub fn end_when(&self, ends: impl Fn() -> bool + Send + 'static) -> Result<()> {
         let deadline = self.deadline.clone();
         self.db.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || deadline.stops() || ends()))
     }
 
     /// From now on notes every row that changes, by whatever statement or trigger.
+    ///
+    /// # Errors
+    /// There are none.
     pub fn tell_changed_rows(&self) -> Result<Touched> {
         let touched = Touched::default();
         let noted = touched.clone();
@@ -104,16 +114,25 @@ impl File {
     }
 
     /// Notes no more.
+    ///
+    /// # Errors
+    /// There are none.
     pub fn tell_no_changed_rows(&self) -> Result<()> {
         self.db.update_hook(None::<fn(rusqlite::hooks::Action, &str, &str, i64)>)
     }
 
     /// Statements without parameters or results.
+    ///
+    /// # Errors
+    /// The first one that fails ends them.
     pub async fn batch(&mut self, sql: &str) -> Result<()> {
         self.patiently(|file| file.db.execute_batch(sql)).await
     }
 
     /// Makes durable what the transaction wrote.
+    ///
+    /// # Errors
+    /// Where SQLite leaves it open, it still is.
     pub async fn commit(&mut self) -> Result<()> {
         self.patiently(|file| {
             let start = clock();
@@ -128,16 +147,25 @@ impl File {
     }
 
     /// One statement that writes little; how many rows it changed.
+    ///
+    /// # Errors
+    /// What SQLite says.
     pub async fn execute(&mut self, sql: &str, args: &[impl ToSql]) -> Result<u64> {
         self.patiently(|file| execute(&file.db, sql, args)).await
     }
 
     /// One statement that may take long.
+    ///
+    /// # Errors
+    /// What SQLite says.
     pub async fn execute_long(&mut self, sql: &str, args: &[impl ToSql]) -> Result<u64> {
         self.patiently(|file| aside(|| execute(&file.db, sql, args))).await
     }
 
     /// The rows of one query.
+    ///
+    /// # Errors
+    /// What SQLite says, or `decode`.
     pub async fn rows<T>(
         &mut self,
         sql: &str,
@@ -203,6 +231,9 @@ impl File {
     }
 
     /// Closes it. Whoever is the last one has the log to write back, which may take its time.
+    ///
+    /// # Errors
+    /// It could not be; nothing is lost then.
     pub async fn close(self) -> Result<()> {
         let closed = tokio::task::spawn_blocking(|| self.db.close().map_err(|(_, error)| error)).await;
         closed.unwrap_or(Ok(()))
@@ -274,4 +305,107 @@ pub fn bind<'a, T: ToSql + 'a>(
         next += 1;
     }
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: &[i64] = &[];
+
+    async fn opened(lock_timeout: Duration) -> (tempfile::TempDir, File, File) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        std::fs::File::create(&path).unwrap();
+        let mut one = File::open(&path, Access::Write, lock_timeout).await.unwrap();
+        one.batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER PRIMARY KEY)").await.unwrap();
+        let other = File::open(&path, Access::Write, lock_timeout).await.unwrap();
+        (dir, one, other)
+    }
+
+    async fn all(file: &mut File) -> Vec<i64> {
+        file.rows("SELECT n FROM t ORDER BY n", NONE, |row| row.get(0)).await.unwrap()
+    }
+
+    /// One thread: who waits awake keeps the other one from ever ending.
+    #[tokio::test]
+    async fn a_lock_that_somebody_has_is_waited_for_asleep() {
+        let (_dir, mut one, mut other) = opened(Duration::from_secs(60)).await;
+        one.batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (1)").await.unwrap();
+        let waits = async {
+            other.batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)").await?;
+            other.commit().await
+        };
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            one.commit().await
+        };
+        let (waited, ended) = tokio::join!(waits, ends);
+        assert!(waited.is_ok() && ended.is_ok());
+        assert_eq!(all(&mut one).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_not_waited_for_for_ever() {
+        let (_dir, mut one, mut other) = opened(Duration::from_millis(20)).await;
+        one.batch("BEGIN IMMEDIATE").await.unwrap();
+        let error = other.batch("BEGIN IMMEDIATE").await.unwrap_err();
+        assert!(is(&error, ErrorCode::DatabaseBusy), "{error}");
+        one.roll_back();
+        other.batch("BEGIN IMMEDIATE").await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_read_that_lasts_is_read_whole_and_lets_others_go_on() {
+        let (_dir, mut one, _other) = opened(Duration::from_secs(60)).await;
+        let long = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300000) SELECT n FROM c";
+        let others = tokio::spawn(async {});
+        let read = one.rows(long, NONE, |row| row.get::<_, i64>(0)).await.unwrap();
+        assert_eq!((read.len(), read.first(), read.last()), (300_000, Some(&1), Some(&300_000)));
+        others.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_statement_ends_at_its_deadline_and_when_somebody_says_so() {
+        let (_dir, mut one, _other) = opened(Duration::from_secs(60)).await;
+        let endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c";
+        one.limit(Duration::from_millis(10));
+        let error = one.rows(endless, NONE, |row| row.get::<_, i64>(0)).await.unwrap_err();
+        assert!(is(&error, ErrorCode::OperationInterrupted), "{error}");
+        one.lift_limit();
+        one.end_when(|| true).unwrap();
+        let error = one.rows(endless, NONE, |row| row.get::<_, i64>(0)).await.unwrap_err();
+        assert!(is(&error, ErrorCode::OperationInterrupted), "{error}");
+        one.end_when(|| false).unwrap();
+        assert!(all(&mut one).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_cannot_write_and_a_renewed_one_has_nothing_open() {
+        let (dir, mut one, _other) = opened(Duration::from_secs(60)).await;
+        let mut reader = File::open(&dir.path().join("x.db"), Access::Read, Duration::from_secs(1)).await.unwrap();
+        reader.batch("BEGIN").await.unwrap();
+        assert!(all(&mut reader).await.is_empty());
+        one.execute("INSERT INTO t VALUES (?1)", &[1]).await.unwrap();
+        assert!(all(&mut reader).await.is_empty(), "it reads one state");
+        assert!(reader.execute("INSERT INTO t VALUES (?1)", &[2]).await.is_err());
+        reader.renew();
+        assert_eq!(all(&mut reader).await, [1]);
+        reader.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn rows_that_change_are_told_with_those_of_triggers() {
+        let (_dir, mut one, _other) = opened(Duration::from_secs(60)).await;
+        one.batch(
+            "CREATE TABLE u (n INTEGER); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO u VALUES (new.n); END",
+        )
+        .await
+        .unwrap();
+        let touched = one.tell_changed_rows().unwrap();
+        one.batch("INSERT INTO t VALUES (1), (2)").await.unwrap();
+        one.tell_no_changed_rows().unwrap();
+        one.batch("INSERT INTO t VALUES (3)").await.unwrap();
+        assert_eq!((touched.rows("T"), touched.rows("u"), touched.rows("v")), (2, 2, 0));
+    }
 }

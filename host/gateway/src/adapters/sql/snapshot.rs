@@ -4,17 +4,21 @@
 //! SQLite connection can walk only one result at a time, so several connections are opened on the
 //! same state: they are, if nobody committed between the first and the last of them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use mendwright_core::binding::{Resolved, Resource};
 use mendwright_core::code::Code;
 use mendwright_crash::{Point, reached};
 
 use super::connection::{Arg, Connection, RawRow, Role};
 use super::engine::Engine;
 use super::lite::raw_row;
-use super::session::seen::{AsOf, as_of};
+use super::session::seen;
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -112,9 +116,14 @@ impl Snapshot {
         self.watch.as_ref().and_then(Watch::ended)
     }
 
-    /// SQLite: what this state was made with.
-    pub(crate) async fn as_of(&mut self) -> Result<Option<AsOf>> {
-        as_of(&mut self.main, &self.target).await
+    /// What a resource is for a tenant in this state.
+    pub(crate) async fn resolve(
+        &mut self,
+        resource: &Resource,
+        all: &BTreeMap<String, Resource>,
+        tenant: &str,
+    ) -> Result<Arc<Resolved>> {
+        seen::resolve(&mut self.main, &self.target, resource, all, tenant).await
     }
 
     /// The connection for everything that is not a scan.

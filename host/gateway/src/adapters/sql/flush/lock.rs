@@ -18,10 +18,9 @@ use super::super::install;
 use super::super::lite::raw_row;
 use super::super::raw::Raw;
 use super::super::scope::Scope;
-use super::super::session::{count_statement, hash_row};
+use super::super::session::{count_statement, hash_row, seen};
 use super::Flush;
 use super::group::{Group, RowWrite};
-use super::known::{self, Known};
 use super::look::{ROWS_MAX, key_names, key_source};
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -75,24 +74,14 @@ pub(super) async fn same_target(connection: &mut Connection, flush: &Flush<'_>) 
 }
 
 /// The tables are still what the plan bound: no trigger, column or constraint came in between.
-pub(super) async fn same_bindings(
-    connection: &mut Connection,
-    flush: &Flush<'_>,
-    mut known: Option<&mut Known>,
-) -> Result<()> {
-    if let Some(known) = &mut known {
-        known.refresh(connection, flush).await?;
-    }
+pub(super) async fn same_bindings(connection: &mut Connection, flush: &Flush<'_>) -> Result<()> {
     let written: BTreeSet<&str> = flush.groups.iter().map(|group| group.resolved.name.as_str()).collect();
     for name in written {
         let (Some(planned), Some(resource)) = (flush.resolved.get(name), flush.bindings.get(name)) else {
             return Err(Error::refused(Code::PlanBinding, format!("resource `{name}` is no longer bound")));
         };
-        let now = match &mut known {
-            Some(known) => known.digest(connection, flush, resource).await?,
-            None => known::look(connection, flush, resource).await?,
-        };
-        if now != Digest::of_json(planned.as_ref()) {
+        let now = seen::resolve(connection, flush.target, resource, flush.bindings, flush.tenant).await?;
+        if !Arc::ptr_eq(&now, planned) && Digest::of_json(now.as_ref()) != Digest::of_json(planned.as_ref()) {
             return Err(Error::refused(
                 Code::PlanBinding,
                 format!("table `{}` of resource `{name}` changed since the plan was made", planned.table),

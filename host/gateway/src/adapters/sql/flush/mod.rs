@@ -7,8 +7,7 @@
 //!   `rowwise`: on SQLite, where `shared` lets flushes commit together;
 //! - `fence`: one run at a time; `attempt`: and never a former attempt of it; `journal`: what was done, signed;
 //! - `locks`: who holds a fence, for people;
-//! - `lock`: what must not change while the transaction lasts, and what must not have changed, of
-//!   which `known` remembers the tables;
+//! - `lock`: what must not change while the transaction lasts, and what must not have changed;
 //! - `fingerprints`, `marks`: what must be left alone where triggers fire;
 //! - `look`: rows as they are now; `explain`: which are no longer as planned, for people;
 //! - `orphans`: rows that hang on what is deleted;
@@ -23,7 +22,6 @@ mod fingerprints;
 pub(crate) mod group;
 mod inverse;
 pub(crate) mod journal;
-mod known;
 mod lock;
 pub(crate) mod locks;
 mod look;
@@ -54,7 +52,6 @@ use fence::Fence;
 use fingerprints::Fingerprints;
 use group::Group;
 use journal::{Commit, FlushId, Head, MacKey};
-use known::Known;
 use statement::Written;
 pub(crate) use statement::placeholders;
 
@@ -164,7 +161,7 @@ async fn up_to_commit(connection: &mut Connection, flush: &Flush<'_>, fence: &mu
     reached(Point::BeforeBegin);
     flush.gate.pass(flush.kind).await?;
     begin(connection, flush.tenant).await?;
-    let flushed = inside(connection, flush, fence, None).await?;
+    let flushed = inside(connection, flush, fence).await?;
     reached(Point::BeforeCommit);
     flush.gate.pass(flush.kind).await?;
     Ok(flushed)
@@ -201,12 +198,7 @@ async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
     }
 }
 
-async fn inside(
-    connection: &mut Connection,
-    flush: &Flush<'_>,
-    fence: &Fence,
-    known: Option<&mut Known>,
-) -> Result<Flushed> {
+async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
     let is_held = fence.hold(connection, flush.target).await?;
     // Said first: a plan that is used stays so, whoever is in charge.
     journal::unused(connection, flush.target, flush.id, flush.digest).await?;
@@ -217,7 +209,7 @@ async fn inside(
     reached(Point::BeforeLocks);
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
     lock::same_target(connection, flush).await?;
-    lock::same_bindings(connection, flush, known).await?;
+    lock::same_bindings(connection, flush).await?;
     lock::same_reads(connection, flush.reads).await?;
     reached(Point::BeforeWrites);
     let mut writer = journal::Writer::new(flush.target, flush.key, flush.id);

@@ -20,7 +20,6 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::super::connection::{Connection, Role, sqlite_path};
 use super::fence::Fence;
-use super::known::Known;
 use super::{ATTEMPTS_MAX, Flush, Flushed, after_commit_failed, begin, inside, prune_a_little, relations};
 use crate::error::{Classified, Error, Result};
 use crate::gate::{Gate, Kind};
@@ -40,7 +39,6 @@ struct State {
 
 struct Open {
     connection: Connection,
-    known: Known,
     /// A file that was put in the target's place is another one.
     file: Option<FileId>,
     /// What a statement in flight asks: the gate of the flush whose turn it is.
@@ -164,7 +162,7 @@ impl<'w> Turn<'w> {
         // Of the first one the transaction itself is the savepoint: SQLite keeps no second copy of what is written
         // in it.
         let is_first = group.gates.is_empty();
-        let made = in_savepoint(&mut open.connection, flush, &mut open.known, is_first).await;
+        let made = in_savepoint(&mut open.connection, flush, is_first).await;
         open.asks(None);
         open.connection.lift_limit();
         let goes_on = match &made {
@@ -323,7 +321,7 @@ impl Open {
             asked.as_ref().is_some_and(|(gate, kind)| gate.is_not_thrown(*kind).is_err())
         };
         connection.file()?.end_when(is_thrown)?;
-        Ok(Self { connection, known: Known::default(), file, asks })
+        Ok(Self { connection, file, asks })
     }
 
     fn asks(&self, gate: Option<(Gate, Kind)>) {
@@ -331,18 +329,13 @@ impl Open {
     }
 }
 
-async fn in_savepoint(
-    connection: &mut Connection,
-    flush: &Flush<'_>,
-    known: &mut Known,
-    is_first: bool,
-) -> Result<Flushed> {
+async fn in_savepoint(connection: &mut Connection, flush: &Flush<'_>, is_first: bool) -> Result<Flushed> {
     connection.limit_statements(flush.target.statement_timeout).await?;
     if !is_first {
         connection.batch("SAVEPOINT mendwright_flush").await?;
     }
     let fence = Fence::new(flush.tenant, flush.id.run, flush.attempt, relations(flush.groups));
-    let flushed = inside(connection, flush, &fence, Some(known)).await?;
+    let flushed = inside(connection, flush, &fence).await?;
     reached(Point::BeforeCommit);
     flush.gate.pass(flush.kind).await?;
     if !is_first {

@@ -1,6 +1,7 @@
 //! What a database says of a table, and a resource resolved with it.
 //!
-//! - `sqlite`, `postgres`: the same questions, asked of each engine's catalog;
+//! - `sqlite`, `postgres`: the same questions, asked of each engine's catalog; `mark`: whether PostgreSQL would
+//!   answer the same as before;
 //! - `ddl`: what SQLite says only in the text of a `CREATE TABLE`;
 //! - `kinds`: declared types as kinds, and which kinds an operator may say instead;
 //! - `defaults`: which defaults give the same value each time.
@@ -10,6 +11,7 @@
 mod ddl;
 mod defaults;
 pub(crate) mod kinds;
+mod mark;
 mod postgres;
 mod sqlite;
 #[cfg(test)]
@@ -162,6 +164,26 @@ pub(crate) async fn resolve(
     }
     let own = tables.into_iter().next().ok_or_else(|| Error::Internal("a chain begins with its resource".into()))?;
     check::bind(engine, resource, all, &own, path)
+}
+
+/// PostgreSQL: everything in the catalog that [`resolve`] rests on, as a hash; nothing where that cannot be
+/// said in a few words, or where it ends in an error anyway.
+pub(crate) async fn mark(
+    connection: &mut Connection,
+    resource: &Resource,
+    all: &BTreeMap<String, Resource>,
+    tenant: &str,
+) -> Result<Option<String>> {
+    let Ok(chain) = chain(resource, all) else { return Ok(None) };
+    let root = chain.last().copied().unwrap_or(resource);
+    let Ok(root_schema) = tenant_schema(Engine::Postgres, root, Some(tenant)) else { return Ok(None) };
+    let mut marks = Vec::with_capacity(chain.len());
+    for member in &chain {
+        let schema = root_schema.as_deref().or(member.schema.as_deref());
+        let Some(mark) = mark::mark(connection, schema, &member.table).await? else { return Ok(None) };
+        marks.push(mark);
+    }
+    Ok(Some(marks.join(" ")))
 }
 
 /// The resource and its parents, upwards to the one that knows the tenant.

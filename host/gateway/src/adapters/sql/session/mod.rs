@@ -33,7 +33,6 @@ use mendwright_core::text::escape_short;
 
 use super::computed::{ResourceUse, StableRead};
 use super::install;
-use super::introspect;
 use super::overlay::Overlay;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -44,7 +43,6 @@ pub(crate) use finish::{declared, stored_columns};
 pub(crate) use read::hash_row;
 pub(crate) use references::count_statement;
 use scan::OpenScan;
-use seen::AsOf;
 use table::{Table, refuse};
 
 /// How many levels of referenced tables are looked up besides the granted ones.
@@ -75,8 +73,6 @@ pub struct Session {
 struct Source {
     target: Target,
     snapshot: Snapshot,
-    /// SQLite: what the state was made with.
-    as_of: Option<AsOf>,
     identity: mendwright_core::plan::header::Target,
 }
 
@@ -135,8 +131,7 @@ impl Session {
             name: found.name,
             system: found.system,
         };
-        let as_of = snapshot.as_of().await?;
-        self.sources.insert(database.to_owned(), Source { target: target.clone(), snapshot, as_of, identity });
+        self.sources.insert(database.to_owned(), Source { target: target.clone(), snapshot, identity });
         Ok(())
     }
 
@@ -145,20 +140,7 @@ impl Session {
             return Ok(());
         }
         let Some(source) = self.sources.get_mut(&resource.database) else { return Ok(()) };
-        let of = (resource.name.as_str(), self.tenant.as_str());
-        let seen = source.as_of.and_then(|as_of| source.target.seen.get(as_of, all, of));
-        let resolved = match seen {
-            Some(resolved) => resolved,
-            None => {
-                let found =
-                    introspect::resolve(source.snapshot.connection(), resource, all, Some(&self.tenant)).await?;
-                let found = Arc::new(found);
-                if let Some(as_of) = source.as_of {
-                    source.target.seen.put(as_of, all, of, &found);
-                }
-                found
-            }
-        };
+        let resolved = source.snapshot.resolve(resource, all, &self.tenant).await?;
         self.resources.insert(resource.name.clone(), resolved);
         Ok(())
     }
