@@ -1,7 +1,7 @@
 //! Small repairs through a running host, from request to durable result: three row changes each, planned by a
 //! component, decided by policy, flushed with their journal, and told to the audit log. Beside the same guarded
 //! writes by the driver alone, as durable, on the same disk, in the same run. `cargo bench -p mendwright-tests
-//! --bench whole`
+//! --bench whole`; one of its four parts: `… --bench whole -- sqlite/64`
 
 #![expect(clippy::print_stdout, reason = "the figures are what the bench is for")]
 
@@ -33,9 +33,12 @@ const PEERS: [(&str, &str, f64, f64); 8] = [
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
+    let only: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     for (engine, clients) in [(Engine::Sqlite, 1), (Engine::Sqlite, 64), (Engine::Postgres, 1), (Engine::Postgres, 16)]
     {
-        runtime.block_on(measure(engine, clients));
+        if only.is_empty() || only.contains(&format!("{}/{clients}", engine.word())) {
+            runtime.block_on(measure(engine, clients));
+        }
     }
     println!();
     for (name, rate, p50, p99) in PEERS {

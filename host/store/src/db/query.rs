@@ -77,7 +77,11 @@ pub(crate) enum Row {
 
 /// A row of SQLite's.
 #[derive(Debug)]
-pub(crate) struct LiteRow(Vec<(String, Value)>);
+pub(crate) struct LiteRow {
+    /// Those of all rows of an answer.
+    columns: Arc<[String]>,
+    values: Vec<Value>,
+}
 
 /// What a column can hold.
 pub(crate) trait Cell: Sized + Type<Postgres> + for<'r> Decode<'r, Postgres> {
@@ -116,10 +120,12 @@ impl<T: Cell> Cell for Option<T> {
 }
 
 impl LiteRow {
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let statement = row.as_ref();
+    /// A row of an answer whose first one says how its `columns` are called.
+    fn read(row: &rusqlite::Row<'_>, columns: &mut Option<Arc<[String]>>) -> rusqlite::Result<Self> {
+        let names = || row.as_ref().column_names().into_iter().map(ToOwned::to_owned).collect();
+        let columns = Arc::clone(columns.get_or_insert_with(names));
         let cell = |at| {
-            let value = match row.get_ref(at)? {
+            Ok(match row.get_ref(at)? {
                 ValueRef::Null => Value::Null,
                 ValueRef::Integer(i) => Value::Integer(i),
                 ValueRef::Real(x) => Value::Real(x),
@@ -129,14 +135,15 @@ impl LiteRow {
                     Err(_) => Value::Blob(bytes.to_vec()),
                 },
                 ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-            };
-            Ok((statement.column_name(at)?.to_owned(), value))
+            })
         };
-        (0..statement.column_count()).map(cell).collect::<rusqlite::Result<_>>().map(Self)
+        let values = (0..columns.len()).map(cell).collect::<rusqlite::Result<_>>()?;
+        Ok(Self { columns, values })
     }
 
-    fn get<T: Cell>(&self, at: Option<&(String, Value)>, column: &str) -> sqlx::Result<T> {
-        let (_, value) = at.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
+    fn get<T: Cell>(&self, at: Option<usize>, column: &str) -> sqlx::Result<T> {
+        let value = at.and_then(|at| self.values.get(at));
+        let value = value.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
         T::of(value).ok_or_else(|| sqlx::Error::ColumnDecode {
             index: format!("{column:?}"),
             source: format!("it holds {}", value.data_type()).into(),
@@ -148,7 +155,7 @@ impl Row {
     /// The value of a column.
     pub(crate) fn try_get<T: Cell>(&self, column: &str) -> sqlx::Result<T> {
         match self {
-            Self::Sqlite(row) => row.get(row.0.iter().find(|(name, _)| name == column), column),
+            Self::Sqlite(row) => row.get(row.columns.iter().position(|name| name == column), column),
             Self::Postgres(row) => row.try_get(column),
         }
     }
@@ -156,7 +163,7 @@ impl Row {
     /// The value of the first column.
     pub(crate) fn first<T: Cell>(&self) -> sqlx::Result<T> {
         match self {
-            Self::Sqlite(row) => row.get(row.0.first(), "0"),
+            Self::Sqlite(row) => row.get(Some(0), "0"),
             Self::Postgres(row) => row.try_get(0),
         }
     }
@@ -274,9 +281,7 @@ impl Query {
     pub(crate) async fn execute(self, conn: Conn<'_>) -> sqlx::Result<u64> {
         match conn {
             Conn::Sqlite(file) => file.execute(&unnumbered(&self.sql), &self.params).await.map_err(fault),
-            Conn::Postgres(server) => {
-                Ok(server.answer(|on| self.for_postgres().execute(on)).await?.rows_affected())
-            }
+            Conn::Postgres(server) => Ok(server.answer(|on| self.for_postgres().execute(on)).await?.rows_affected()),
         }
     }
 
@@ -284,7 +289,8 @@ impl Query {
     pub(crate) async fn all(self, conn: Conn<'_>) -> sqlx::Result<Vec<Row>> {
         match conn {
             Conn::Sqlite(file) => {
-                let read = |row: &rusqlite::Row<'_>| LiteRow::read(row).map(Row::Sqlite);
+                let mut columns = None;
+                let read = |row: &rusqlite::Row<'_>| LiteRow::read(row, &mut columns).map(Row::Sqlite);
                 file.rows(&unnumbered(&self.sql), &self.params, read).await.map_err(fault)
             }
             Conn::Postgres(server) => {
