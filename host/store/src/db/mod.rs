@@ -110,7 +110,7 @@ impl Database {
     /// A connection for reading.
     pub(crate) async fn reader(&self) -> sqlx::Result<Held> {
         Ok(match self {
-            Self::Sqlite { readers, .. } => Held::Reader(readers.acquire().await?),
+            Self::Sqlite { readers, .. } => Held::Reader(Box::new(readers.acquire().await?)),
             Self::Postgres(pool) => Held::Postgres(Server::of(pool).await?),
         })
     }
@@ -132,7 +132,7 @@ impl Database {
 /// A connection that the caller has until it is dropped.
 pub(crate) enum Held {
     Writer(Alone),
-    Reader(Reader),
+    Reader(Box<Reader>),
     Postgres(Server),
 }
 
