@@ -58,6 +58,9 @@ async fn measure(engine: Engine, clients: usize) {
     house.settle().await.expect("every repair is finished");
     println!("{}", rival.line(&format!("{name}: the driver alone")));
     println!("{}", own.line(&format!("{name}: repairs")));
+    if own.ordinary() > 0 {
+        println!("{:<42} {:>11}", format!("{name}: not made at once"), own.ordinary());
+    }
     println!(
         "{:<42} {:>10.1} % of its rate   p50 {:>5.2} times its",
         format!("{name}: beside it"),

@@ -23,7 +23,7 @@ use super::apply::{Applied, Ended, flush_ended};
 use super::bind::Binder;
 use super::document::{self, Parts};
 use super::execute::Execution;
-use super::finish::Committed;
+use super::finish::{Committed, Held, Room};
 use super::plan::{PLAN_VALID_US, check_shares};
 use super::work::Patience;
 use super::{Host, PlanRequest, batched, problem, random, time};
@@ -46,9 +46,15 @@ pub enum Repaired {
 
 /// Why a repair is not made at once.
 enum Refused {
-    /// Policy lets it wait, or says no: which, is written down where it goes the ordinary way.
-    Ordinary,
+    /// It goes the ordinary way, where what stands against it is written down.
+    Ordinary(String),
     Problem(Problem),
+}
+
+impl Refused {
+    fn ordinary(why: impl Into<String>) -> Self {
+        Self::Ordinary(why.into())
+    }
 }
 
 impl From<Problem> for Refused {
@@ -80,10 +86,14 @@ impl Host {
             return Ok(Repaired::Before(Box::new(before)));
         }
         let manifest = self.checked(request).await?;
-        if may_be_small(&manifest, request) && self.finishing.has_room() {
-            match Box::pin(self.at_once(&manifest, request, key)).await {
+        if may_be_small(&manifest, request)
+            && let Some(room) = self.finishing.room().await
+        {
+            match Box::pin(self.at_once(&manifest, request, key, room)).await {
                 Ok(repaired) => return Ok(repaired),
-                Err(Refused::Ordinary) => {}
+                Err(Refused::Ordinary(why)) => {
+                    tracing::info!(job = request.job, tenant = request.tenant, why, "a repair is not made at once");
+                }
                 Err(Refused::Problem(problem)) => return Err(problem),
             }
         }
@@ -98,12 +108,15 @@ impl Host {
         manifest: &Manifest,
         request: &PlanRequest,
         key: Option<&Idempotency>,
+        room: Room,
     ) -> Result<Repaired, Refused> {
         let start = time::now_us();
         let new = self.new_run(manifest, request, start)?;
         let run = provisional(&new, start);
         self.may_look(&run, manifest).await?;
         let small = self.small(manifest, &run).await?;
+        let row = |change: &BoundChange| (run.tenant.clone(), change.resource.clone(), change.key_text());
+        let claim = self.finishing.claims.claim(small.changes.iter().map(row).collect()).await;
         // An answer is as old as its question: see the gate.
         let asked = Instant::now();
         let judge = |around: &Surroundings| self.judge_at_once(around, &run, manifest, &small.plan);
@@ -124,20 +137,13 @@ impl Host {
             }
             Written::Before(run) => return Ok(Repaired::Before(run)),
         };
-        let Small { execution, plan, target, .. } = small;
-        let applied = self.begun(run, plan, execution, target, start);
+        let applied = self.begun(run, small, start, (room, claim));
         Ok(Repaired::Applied(Box::new(applied.await?)))
     }
 
     /// A repair whose run is *applying*: flushed, and answered as soon as the target holds it.
-    async fn begun(
-        &self,
-        run: RunRecord,
-        plan: StoredPlan,
-        execution: Execution,
-        target: Target,
-        start: i64,
-    ) -> Result<Applied, Problem> {
+    async fn begun(&self, run: RunRecord, small: Small, start: i64, held: Held) -> Result<Applied, Problem> {
+        let Small { execution, plan, target, .. } = small;
         let flushing = async {
             let id = run.id.to_string();
             match execution.computed.apply(self.context(&target, &run, &id), plan.digest).await {
@@ -159,7 +165,7 @@ impl Host {
             updated_at_us: time::now_us(),
             ..run.clone()
         };
-        self.finishing.push(Committed { run, step, undo_until_us, target });
+        self.finishing.push(Committed { run, step, undo_until_us, target, held });
         let elapsed_ms = time::since_ms(start);
         Ok(Applied { run: now, changes, drift: None, left_for_next: Vec::new(), elapsed_ms, problem: None })
     }
@@ -189,7 +195,7 @@ impl Host {
         let around = self.store.surroundings(&run.tenant, &run.job_name, None).await.map_err(problem::store)?;
         match self.answers(&around, run, manifest, None, &[(Stage::BeforePlanning, Action::Preview)])? {
             Some(_) => Ok(()),
-            None => Err(Refused::Ordinary),
+            None => Err(Refused::ordinary("policy lets it wait before its dry run")),
         }
     }
 
@@ -203,7 +209,7 @@ impl Host {
     ) -> Result<Begins, Refused> {
         let asked = [(Stage::BeforePlanning, Action::Preview), (Stage::AtApply, Action::Apply)];
         let Some(decisions) = self.answers(around, run, manifest, Some(plan), &asked)? else {
-            return Err(Refused::Ordinary);
+            return Err(Refused::ordinary("policy lets it wait"));
         };
         let started = Step::new(State::Planned, Event::ApplyStarted, time::now_us());
         let started = started.attempt(1).by(&run.requested_by).note("at once: the job is trusted with the tenant");
@@ -215,10 +221,10 @@ impl Host {
         let ready = self.ready(manifest.clone(), &run.tenant).await?;
         let execution = self.execute_small(&ready, run).await;
         // What is written down of a run that stopped is what its own dry run says.
-        let execution = execution.map_err(|_stopped| Refused::Ordinary)?;
+        let execution = execution.map_err(|stopped| Refused::ordinary(stopped.problem.to_string()))?;
         let n = execution.computed.len();
         if n == 0 || n > CHANGES_MAX || check_shares(&ready, &execution.computed).is_err() {
-            return Err(Refused::Ordinary);
+            return Err(Refused::ordinary(format!("{n} changes")));
         }
         let bytes = random().map_err(|error| Problem::new(Code::Io, error.to_string()))?;
         let salt = Salt::new(bytes);
@@ -229,10 +235,10 @@ impl Host {
         let rehearsal = match plan.header.outcome.level {
             Level::Auto => Rehearsed::NotHeld("level 1 is applied without one".to_owned()),
             Level::Governed => self.rehearse(&execution.computed).await?,
-            Level::Assisted => return Err(Refused::Ordinary),
+            Level::Assisted => return Err(Refused::ordinary("level 3 is applied by people")),
         };
         let database = execution.computed.database().map_err(|error| problem::gateway(&error))?;
-        let Some(database) = database else { return Err(Refused::Ordinary) };
+        let Some(database) = database else { return Err(Refused::ordinary("no changes")) };
         let target = self.target(&database)?;
         let expires_at_us = run.created_at_us.saturating_add(PLAN_VALID_US);
         let document = document::build(&Parts {

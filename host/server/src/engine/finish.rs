@@ -2,15 +2,16 @@
 //! Nobody waits for it. What is lost of it with this process, the next one finds in the target's journal.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use mendwright_core::run::{Event, State};
 use mendwright_gateway::repair::{self, Verified};
 use mendwright_gateway::{Error as GatewayError, Target};
 use mendwright_store::{Lease, RunRecord, Step};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::claims::{Claim, Claims};
 use super::{Host, problem, time};
 use crate::view::problem::Problem;
 
@@ -20,8 +21,8 @@ const ROUND_MAX: usize = 64;
 /// How many are read back at a time: more would take the databases from those that somebody waits for.
 const READS_MAX: usize = 4;
 
-/// Repairs that wait to be finished; with more, new ones go the ordinary way. Each is a few kilobytes, and is
-/// leased to this process for as long as it waits.
+/// Repairs that were begun at once and are not finished; with more, new ones wait. Each is a few kilobytes, and
+/// is leased to this process for as long as it waits.
 const WAITING_MAX: usize = 1_024;
 
 /// A repair that the target holds, and the control store does not know of yet.
@@ -32,13 +33,34 @@ pub(super) struct Committed {
     pub(super) step: Step,
     pub(super) undo_until_us: i64,
     pub(super) target: Target,
+    /// Until it is finished.
+    #[expect(dead_code, reason = "it is given back when this is dropped")]
+    pub(super) held: Held,
 }
 
+/// What an unfinished repair holds: its place among those, and its rows.
+pub(super) type Held = (Room, Claim);
+
+/// One repair's place among those that are not finished.
+pub(super) type Room = OwnedSemaphorePermit;
+
 /// Those that wait, in the order in which they were committed.
-#[derive(Default)]
 pub(super) struct Finishing {
     waiting: Mutex<VecDeque<Committed>>,
     rung: Notify,
+    room: Arc<Semaphore>,
+    pub(super) claims: Claims,
+}
+
+impl Default for Finishing {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            rung: Notify::new(),
+            room: Arc::new(Semaphore::new(WAITING_MAX)),
+            claims: Claims::default(),
+        }
+    }
 }
 
 impl Finishing {
@@ -47,8 +69,9 @@ impl Finishing {
         self.rung.notify_one();
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.lock().len() < WAITING_MAX
+    /// Room for one more; whoever asks waits for it where finishing is behind.
+    pub(super) async fn room(&self) -> Option<Room> {
+        Arc::clone(&self.room).acquire_owned().await.ok()
     }
 
     fn take(&self) -> Vec<Committed> {

@@ -8,7 +8,7 @@
 //!   to, for people;
 //! - `bind`: changes as a plan binds them, `only`: a part of them; `plan`, `apply`, `undo`: the three acts;
 //!   `policy`: whether they may be, and the word of people;
-//!   `at_once`: all of it in one go, `finish`: what follows behind;
+//!   `at_once`: all of it in one go, `finish`: what follows behind, `claims`: what waits for that;
 //!   `batched`: an apply in several transactions; `record`: a dry run written down; `compensate`: what a
 //!   job says to its being undone; `audit`: what happened, sequenced, signed and sent elsewhere;
 //! - `held`: working on a run that is leased to this process; `watch`: switches meanwhile; `work`: what a
@@ -20,6 +20,7 @@ mod at_once;
 pub(crate) mod audit;
 mod batched;
 mod bind;
+mod claims;
 mod compensate;
 mod document;
 mod execute;
