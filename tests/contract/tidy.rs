@@ -46,7 +46,7 @@ const SOURCES: [&str; 5] = ["host", "catalog", "sdk", "jobs", "tests"];
 #[test]
 fn crates_depend_on_each_other_in_one_direction() {
     let core = ["mendwright-core"];
-    let core_and_crash = ["mendwright-core", "mendwright-crash"];
+    let core_crash_and_sqlite = ["mendwright-core", "mendwright-crash", "mendwright-sqlite"];
     let all = [
         "mendwright-catalog",
         "mendwright-core",
@@ -60,10 +60,12 @@ fn crates_depend_on_each_other_in_one_direction() {
         ("mendwright-core", [].as_slice()),
         ("mendwright-crash", &[]),
         ("mendwright-catalog", &core),
-        ("mendwright-gateway", &core_and_crash),
+        ("mendwright-gateway", &core_crash_and_sqlite),
         ("mendwright-policy", &core),
         ("mendwright-sandbox", &core),
-        ("mendwright-store", &core_and_crash),
+        // It knows SQLite, and nothing of ours.
+        ("mendwright-sqlite", &[]),
+        ("mendwright-store", &core_crash_and_sqlite),
         ("mendwright", &all),
         // What runs inside knows nothing of the host.
         ("mendwright-sdk", &["mendwright-sdk-derive"]),
