@@ -7,6 +7,7 @@ mod cascades;
 mod constraints;
 mod keys;
 mod names;
+mod remembered;
 mod roles;
 mod rows;
 mod tenancy;
