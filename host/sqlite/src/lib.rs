@@ -121,7 +121,8 @@ impl File {
         self.db.update_hook(None::<fn(rusqlite::hooks::Action, &str, &str, i64)>)
     }
 
-    /// Statements without parameters or results.
+    /// Statements without parameters or results. Where somebody else is in the way all of them are begun again, so
+    /// only the first may have to wait for a lock.
     ///
     /// # Errors
     /// The first one that fails ends them.

@@ -1,9 +1,9 @@
 //! SQLite: the one connection that writes, and transactions that share a commit. What a small transaction
 //! costs is the disk's answer to COMMIT; it is waited for once for all that are ready.
 //!
-//! Each takes its turn in the order of arrival, inside a savepoint of its own: one that fails is rolled back
-//! and takes nobody with it. The first one begins the transaction and calls for its end, and stands in line for
-//! that like any other: whoever waited meanwhile had a turn by then.
+//! Each takes its turn in the order of arrival. The first one begins the transaction and calls for its end, and
+//! stands in line for that like any other: whoever waited meanwhile had a turn by then, inside a savepoint of its
+//! own. One that fails is rolled back and takes nobody with it.
 
 use std::io;
 use std::sync::Arc;
