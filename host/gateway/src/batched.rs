@@ -150,21 +150,11 @@ pub async fn batches(context: Context<'_>, prefix: Prefix) -> Result<Vec<Batch>>
         let Some(held) = journal::find(&mut connection, context.target, id).await? else {
             return Err(journal::absent(&mut connection, context.target, id).await?);
         };
-        let root = match root_of(&mut connection, context, id).await {
-            Err(Error::Refused { code: Code::JournalTampered, .. }) => None,
-            root => root?,
-        };
+        let root = journal::root_of(&mut connection, context.target, context.key, id).await?;
         found.push(Batch { n, changes: u64::try_from(held.commit.changes).unwrap_or(0), root });
     }
     connection.close().await;
     Ok(found)
-}
-
-async fn root_of(connection: &mut Connection, context: Context<'_>, id: FlushId<'_>) -> Result<Option<Digest>> {
-    let opened = journal::Reader::open(connection, context.target, context.key, id).await?;
-    let Some(mut reader) = opened else { return Ok(None) };
-    while reader.next(connection).await?.is_some() {}
-    Ok(Some(reader.root()))
 }
 
 /// The rows that the run's apply wrote so far, by its journal: resource and key.

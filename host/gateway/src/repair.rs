@@ -159,6 +159,58 @@ pub async fn committed(context: Context<'_>, generation: u32) -> Result<Option<C
     }))
 }
 
+/// The root over the pages of a flush in the target's journal, as [`Flushed`] says it.
+///
+/// # Errors
+/// Whatever the target answers.
+pub async fn journal_root(context: Context<'_>, generation: u32) -> Result<Option<Digest>> {
+    let mut connection = Connection::open(context.target, Role::Write).await?;
+    let id = FlushId { run: context.run, generation, batch: 0 };
+    let root = journal::root_of(&mut connection, context.target, context.key, id).await;
+    connection.close().await;
+    root
+}
+
+/// One transaction of a run as the target's journal has it, for whoever believes nothing of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journaled {
+    /// 0 applied the plan, 1 undid it, 2 undid that …
+    pub generation: u32,
+    /// Which transaction of it, from 0.
+    pub batch: u32,
+    /// The digest of the plan or of the undo that was used.
+    pub digest: Digest,
+    /// Rows that it wrote.
+    pub changes: u64,
+    /// The MACs of its pages in their order; none where they are no longer kept.
+    pub macs: Vec<String>,
+}
+
+/// Every transaction of a run that the target's journal holds.
+///
+/// # Errors
+/// Whatever the target answers.
+pub async fn journaled(target: &Target, run: &str) -> Result<Vec<Journaled>> {
+    let mut connection = Connection::open(target, Role::Write).await?;
+    let mut all = Vec::new();
+    let (mut generation, mut batch) = (0, 0);
+    loop {
+        let id = FlushId { run, generation, batch };
+        match journal::find(&mut connection, target, id).await? {
+            Some(journal::Found { commit, .. }) => {
+                let macs = journal::macs(&mut connection, target, id).await?;
+                let changes = u64::try_from(commit.changes).unwrap_or(0);
+                all.push(Journaled { generation, batch, digest: commit.digest, changes, macs });
+                batch += 1;
+            }
+            None if batch == 0 => break,
+            None => (generation, batch) = (generation + 1, 0),
+        }
+    }
+    connection.close().await;
+    Ok(all)
+}
+
 /// Removes the journal of every flush that can no longer be undone: those older than the target's
 /// `keep`. Gives how many.
 ///

@@ -1,6 +1,8 @@
 //! A database that runs read and change.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use crate::adapters::sql::engine::Engine;
@@ -37,9 +39,11 @@ pub struct Target {
     pub keep: Duration,
     /// SQLite: the connection that flushes to a target and its clones share, and their transactions.
     pub(crate) writer: Writer,
+    /// The journal has nothing that is due, as far as this host looked, until this moment.
+    pub(crate) is_pruned_until_us: Arc<AtomicI64>,
     /// Connections that wait for their next use.
     pub(crate) pool: Pool,
-    /// SQLite: what dry runs found of the tables.
+    /// What was found of the tables.
     pub(crate) seen: Seen,
     /// SQLite: scans that a dry run walks at a time; a further one is read to its end when it opens.
     pub(crate) walkers: usize,
@@ -66,6 +70,7 @@ impl Target {
             schema: "mendwright".to_owned(),
             keep: Duration::from_secs(30 * 24 * 3_600),
             writer: Writer::default(),
+            is_pruned_until_us: Arc::default(),
             pool: Pool::default(),
             seen: Seen::default(),
             walkers: WALKERS,

@@ -113,6 +113,7 @@ impl Connection {
             }
             Self::Postgres(server) => {
                 server.joins = Joins::of(role);
+                server.limit(target.statement_timeout);
                 self.batch(&format!("ROLLBACK; RESET ALL; {}", settings(target, role))).await
             }
         }
@@ -132,12 +133,30 @@ impl Connection {
                 file.limit(within);
                 Ok(())
             }
+            Self::Postgres(server) if server.limited_to() == within => Ok(()),
             Self::Postgres(server) => {
                 server.limit(within);
                 let ms = within.as_millis().max(1);
                 self.batch(&format!("SET statement_timeout = {ms}")).await
             }
         }
+    }
+
+    /// PostgreSQL: the number of the server's process and when it began, asked once for each connection.
+    pub(crate) async fn backend(&mut self) -> Result<Option<[String; 2]>> {
+        match self {
+            Self::Sqlite(_) => return Ok(None),
+            Self::Postgres(server) if server.backend.is_some() => return Ok(server.backend.clone()),
+            Self::Postgres(_) => {}
+        }
+        let sql = "SELECT pid::text, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        let found = self.rows(sql, vec![]).await?;
+        let texts = found.into_iter().flatten().filter_map(|raw| raw.text().map(ToOwned::to_owned));
+        let own = texts.collect::<Vec<_>>().try_into().ok();
+        if let Self::Postgres(server) = self {
+            server.backend.clone_from(&own);
+        }
+        Ok(own)
     }
 
     /// SQLite: statements may take as long as they like again.
@@ -208,16 +227,6 @@ impl Connection {
 
     /// Runs one query. On PostgreSQL each column of the result must be text.
     pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
-        if let Self::Postgres(server) = self
-            && server.joins == Joins::ByKeyNow
-        {
-            server.joins = Joins::Any;
-            self.batch("RESET enable_hashjoin; RESET enable_mergejoin").await?;
-        }
-        self.rows_as_it_is(sql, args).await
-    }
-
-    async fn rows_as_it_is(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
         let server = match self {
             Self::Sqlite(file) => return file.rows(sql, &args, |row| Ok(raw_row(row))).await?.into_iter().collect(),
             Self::Postgres(server) => server,
@@ -238,9 +247,20 @@ impl Connection {
         Ok(rows)
     }
 
+    /// Before a statement that joins whole tables: on a connection that reads, PostgreSQL joins as it likes again.
+    pub(crate) async fn join_as_it_likes(&mut self) -> Result<()> {
+        match self {
+            Self::Postgres(server) if server.joins == Joins::ByKeyNow => {
+                server.joins = Joins::Any;
+                self.batch("RESET enable_hashjoin; RESET enable_mergejoin").await
+            }
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// [`Connection::rows`] for a statement that joins a list of wanted keys with their table. PostgreSQL
     /// finds each by its index: it would read the whole table for a thousand of them where it takes that
-    /// for cheaper, and a table may be of any size.
+    /// for cheaper, and a table may be of any size. What joins whole tables later says so.
     pub(crate) async fn rows_by_key(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<RawRow>> {
         if let Self::Postgres(server) = self
             && server.joins == Joins::Any
@@ -248,7 +268,7 @@ impl Connection {
             server.joins = Joins::ByKeyNow;
             self.batch(BY_KEY).await?;
         }
-        self.rows_as_it_is(sql, args).await
+        self.rows(sql, args).await
     }
 
     /// The first column of the only row; NULL where there is none.

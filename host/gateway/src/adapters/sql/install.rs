@@ -184,8 +184,11 @@ async fn write(connection: &mut Connection, target: &Target, options: &Init) -> 
 }
 
 /// Whether our tables are there; asked of the catalog, because a statement that fails would end the
-/// transaction that it stands in.
+/// transaction that it stands in, and of PostgreSQL once for each connection.
 async fn exists(connection: &mut Connection, target: &Target) -> Result<bool> {
+    if matches!(connection, Connection::Postgres(server) if server.is_prepared) {
+        return Ok(true);
+    }
     let found = match target.engine {
         Engine::Sqlite => {
             let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'mendwright_meta'";
@@ -198,7 +201,11 @@ async fn exists(connection: &mut Connection, target: &Target) -> Result<bool> {
             connection.one(sql, vec![Arg::text(target.schema.clone())]).await?
         }
     };
-    Ok(found.integer() == Some(1))
+    let exists = found.integer() == Some(1);
+    if let Connection::Postgres(server) = connection {
+        server.is_prepared = exists;
+    }
+    Ok(exists)
 }
 
 /// The identity that `database init` wrote, if our tables are of the format that this version knows.
@@ -225,6 +232,11 @@ async fn prepared(connection: &mut Connection, target: &Target, existed: bool) -
         }
     }
     Ok(identity)
+}
+
+/// Format and identity as `database init` writes them, in one text.
+pub(crate) fn written(identity: &str) -> String {
+    format!("{FORMAT} {identity}")
 }
 
 /// Reads what `database init` wrote.
@@ -272,10 +284,17 @@ pub(crate) async fn safety(connection: &mut Connection, target: &Target) -> Resu
     if target.engine == Engine::Sqlite {
         return Ok(());
     }
+    let found = connection.rows(&format!("SELECT {SAFETY}"), vec![]).await?.into_iter().next().unwrap_or_default();
+    is_safe(target, &found)
+}
+
+/// What PostgreSQL says for [`is_safe`].
+pub(crate) const SAFETY: &str = "pg_catalog.current_setting('fsync'), pg_catalog.current_setting('full_page_writes'), \
+    pg_catalog.pg_is_in_recovery()::text";
+
+/// Refuses a server that could lose what it committed.
+pub(crate) fn is_safe(target: &Target, found: &[Raw]) -> Result<()> {
     let refuse = |why: &str| Err(Error::refused(Code::TargetUnsafe, format!("database `{}` {why}", target.name)));
-    let sql = "SELECT pg_catalog.current_setting('fsync'), pg_catalog.current_setting('full_page_writes'),
-                      pg_catalog.pg_is_in_recovery()::text";
-    let found = connection.rows(sql, vec![]).await?.into_iter().next().unwrap_or_default();
     for (raw, setting) in found.iter().zip(["fsync", "full_page_writes"]) {
         if raw.text() != Some("on") {
             return refuse(&format!("runs with {setting} = off and could lose a commit"));

@@ -23,7 +23,7 @@ const HELLO: Duration = Duration::from_secs(10);
 pub(super) enum Joins {
     /// As it likes.
     Any,
-    /// By the index, until a statement comes that joins otherwise.
+    /// By the index, until a statement comes that may join otherwise.
     ByKeyNow,
     /// By the index, always: on a connection that writes nothing else is joined.
     ByKey,
@@ -46,17 +46,34 @@ pub(crate) struct Server {
     pub(super) joins: Joins,
     /// The database's name and the server's identifier: neither changes while it is open.
     pub(super) system: Option<[String; 2]>,
+    /// The number of its process and when that began.
+    pub(super) backend: Option<[String; 2]>,
+    /// Whether our tables were seen.
+    pub(super) is_prepared: bool,
 }
 
 impl Server {
     pub(crate) async fn connect(options: &PgConnectOptions, limit: Duration, role: Role) -> sqlx::Result<Self> {
         let connection = timeout(HELLO, options.connect()).await.unwrap_or_else(|_| Err(silent()))?;
-        Ok(Self { connection, limit, is_silent: false, joins: Joins::of(role), system: None })
+        Ok(Self {
+            connection,
+            limit,
+            is_silent: false,
+            joins: Joins::of(role),
+            system: None,
+            backend: None,
+            is_prepared: false,
+        })
     }
 
     /// What the server was told that a statement may take.
     pub(crate) const fn limit(&mut self, limit: Duration) {
         self.limit = limit;
+    }
+
+    /// What it was told last.
+    pub(crate) const fn limited_to(&self) -> Duration {
+        self.limit
     }
 
     /// Waits for an answer of this connection's, and not for ever. One that did not come would be taken for

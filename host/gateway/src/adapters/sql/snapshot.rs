@@ -57,7 +57,7 @@ pub(crate) enum Scan {
 }
 
 impl Snapshot {
-    /// Takes a snapshot that nothing can write through.
+    /// Takes a snapshot that nothing can write through; on PostgreSQL the first query takes it, not BEGIN.
     pub(crate) async fn open(target: &Target) -> Result<Self> {
         let taken = match target.engine {
             Engine::Postgres => Self::open_postgres(target).await,
@@ -68,10 +68,8 @@ impl Snapshot {
 
     async fn open_postgres(target: &Target) -> Result<Self> {
         let mut main = Connection::open(target, Role::Read).await?;
-        main.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        // The snapshot is taken by the first query, not by BEGIN.
-        main.rows("SELECT 1::text", vec![]).await?;
         let watch = Some(Watch::start(target, &mut main).await?);
+        main.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let walkers = Walkers::Postgres { opened: 0, closed: vec![] };
         Ok(Self { target: target.clone(), main, walkers, watch, _copy: None })
     }
@@ -143,6 +141,7 @@ impl Snapshot {
                 for name in closed.drain(..) {
                     self.main.batch(&format!("CLOSE {name}")).await?;
                 }
+                self.main.join_as_it_likes().await?;
                 *opened += 1;
                 let name = format!("mendwright_{opened}");
                 self.main.execute(&format!("DECLARE {name} NO SCROLL CURSOR FOR {sql}"), args).await?;

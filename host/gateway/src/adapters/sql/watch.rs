@@ -38,11 +38,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to look after the snapshot of this connection.
+    /// Begins to look after the snapshot that this connection is about to take.
     pub(crate) async fn start(target: &Target, snapshot: &mut Connection) -> Result<Self> {
-        let own = "SELECT pid::text, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-        let own = snapshot.rows(own, vec![]).await?.into_iter().flatten();
-        let own: Vec<String> = own.filter_map(|raw| raw.text().map(ToOwned::to_owned)).collect();
+        let own: Vec<String> = snapshot.backend().await?.into_iter().flatten().collect();
         let ended = Arc::new(AtomicBool::new(false));
         let max = target.dry_run_lock_max;
         let watcher = Watcher { target: target.clone(), connection: None, own, max, ended: Arc::clone(&ended) };

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::super::connection::{Arg, Connection, Role};
 use super::super::engine::Engine;
+use super::super::install;
 use super::journal::own_table;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -141,13 +142,26 @@ async fn inside(connection: &mut Connection, target: &Target, run: &str, attempt
     }
 }
 
-/// PostgreSQL: says for which attempt of which run this connection is, before it waits for anything.
-pub(super) async fn introduce(connection: &mut Connection, run: &str, attempt: u64) -> Result<()> {
-    if connection.engine() == Engine::Sqlite {
-        return Ok(());
-    }
-    let sql = "SELECT set_config('application_name', $1, false)";
-    connection.rows(sql, vec![Arg::text(format!("{NAME}{run} #{attempt}"))]).await.map(drop)
+/// PostgreSQL: says for which attempt of which run this connection is, before it waits for anything; refuses a
+/// server that could lose what it commits.
+pub(super) async fn introduce(connection: &mut Connection, target: &Target, run: &str, attempt: u64) -> Result<()> {
+    let sql = format!("SELECT {}, set_config('application_name', $1, false)", install::SAFETY);
+    let name = Arg::text(format!("{}{attempt}", name_of(run)));
+    let found = connection.rows(&sql, vec![name]).await?;
+    install::is_safe(target, found.first().map(Vec::as_slice).unwrap_or_default())
+}
+
+/// What the names of a run's connections begin with.
+pub(super) fn name_of(run: &str) -> String {
+    format!("{NAME}{run} #")
+}
+
+/// The backends whose name begins with this parameter, but for the one that asks.
+pub(super) fn backends_of(name: &str) -> String {
+    format!(
+        "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
+           AND starts_with(application_name, {name})"
+    )
 }
 
 /// The run and the attempt that a connection said it is for.
@@ -169,11 +183,10 @@ pub(super) async fn end_former_backends(
     }
     // By name: a former attempt may still wait for the fence row that is to carry its number. A later one's
     // is left alone, so that a host that is behind does not disturb it.
-    let named = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
-         AND starts_with(application_name, $1)";
+    let named = backends_of("$1");
     let look = format!("SELECT pid::text, application_name {named}");
     let end = format!("SELECT pg_terminate_backend(pid)::text {named} AND pid = ANY($2)");
-    let of_run = || Arg::text(format!("{NAME}{run} #"));
+    let of_run = || Arg::text(name_of(run));
     let until = Instant::now() + ENDS_WITHIN;
     loop {
         let found = connection.rows(&look, vec![of_run()]).await?;

@@ -36,6 +36,7 @@ pub(crate) mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mendwright_core::binding::{Resolved, Resource};
 use mendwright_core::code::Code;
@@ -45,10 +46,11 @@ use mendwright_crash::{Point, reached};
 use super::computed::StableRead;
 use super::connection::{Connection, RawRow, Role};
 use super::engine::Engine;
+use super::install;
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Kind};
 use crate::target::Target;
-use fence::Fence;
+use fence::{Fence, Held};
 use fingerprints::Fingerprints;
 use group::Group;
 use journal::{Commit, FlushId, Head, MacKey};
@@ -85,6 +87,8 @@ pub(crate) struct Flush<'a> {
 pub struct Flushed {
     /// Rows that were written.
     pub changes: u64,
+    /// The root over its pages in the journal, by their MACs; `None` where it was several flushes, or is not known.
+    pub root: Option<Digest>,
 }
 
 /// Makes the changes and commits, or changes nothing.
@@ -95,7 +99,6 @@ pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
     }
     flush.gate.pass(flush.kind).await?;
     let mut connection = Connection::open(flush.target, Role::Write).await?;
-    attempt::introduce(&mut connection, flush.id.run, flush.attempt).await?;
     let mut n = 1;
     let outcome = loop {
         let outcome = once(&mut connection, flush).await;
@@ -108,17 +111,24 @@ pub(crate) async fn flush(flush: &Flush<'_>) -> Result<Flushed> {
         connection.close().await;
         return outcome;
     }
-    // Nobody waits for the rest of it.
     prune_a_little(&mut connection, flush).await;
     connection.give_back(flush.target, Role::Write).await;
     outcome
 }
 
+/// Where nothing was due, the next flushes do not look for so long.
+const PRUNED_FOR_US: i64 = 1_000_000;
+
 /// A little of what is due, on the way: the next flush does the same.
 async fn prune_a_little(connection: &mut Connection, flush: &Flush<'_>) {
-    let before_us = flush.target.kept_since_us(flush.now_us);
-    if let Err(error) = journal::prune(connection, flush.target, before_us, flush.now_us).await {
-        tracing::warn!(?error, "the journal's old pages stay for now");
+    let Flush { target, now_us, .. } = *flush;
+    if now_us < target.is_pruned_until_us.load(Ordering::Relaxed) {
+        return;
+    }
+    match journal::prune(connection, target, target.kept_since_us(now_us), now_us).await {
+        Ok(0) => target.is_pruned_until_us.store(now_us.saturating_add(PRUNED_FOR_US), Ordering::Relaxed),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(?error, "the journal's old pages stay for now"),
     }
 }
 
@@ -154,13 +164,13 @@ async fn once(connection: &mut Connection, flush: &Flush<'_>) -> Result<Flushed>
 
 /// Everything before COMMIT; the gate is asked before the transaction begins, and last of all.
 async fn up_to_commit(connection: &mut Connection, flush: &Flush<'_>, fence: &mut Fence) -> Result<Flushed> {
-    super::install::safety(connection, flush.target).await?;
+    attempt::introduce(connection, flush.target, flush.id.run, flush.attempt).await?;
     connection.limit_statements(flush.target.statement_timeout).await?;
     reached(Point::BeforeFence);
     fence.take(connection, flush.target).await?;
     reached(Point::BeforeBegin);
     flush.gate.pass(flush.kind).await?;
-    begin(connection, flush.tenant).await?;
+    begin(connection).await?;
     let flushed = inside(connection, flush, fence).await?;
     reached(Point::BeforeCommit);
     flush.gate.pass(flush.kind).await?;
@@ -186,29 +196,60 @@ async fn after_commit_failed(connection: &mut Connection, flush: &Flush<'_>, err
     }
 }
 
-async fn begin(connection: &mut Connection, tenant: &str) -> Result<()> {
+/// Begins the transaction; PostgreSQL has to be told the tenant.
+async fn begin(connection: &mut Connection) -> Result<()> {
+    connection
+        .batch(match connection.engine() {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on",
+        })
+        .await
+}
+
+/// SQLite: from here on foreign keys are checked at COMMIT, which switches that off again. Where there are none it is
+/// left: with each change of such a setting SQLite prepares all its statements anew.
+async fn defer_foreign_keys(connection: &mut Connection, groups: &[Group]) -> Result<()> {
+    let has_keys = |group: &Group| {
+        let Resolved { foreign_keys, referenced_by, side_effects, .. } = group.resolved.as_ref();
+        // A trigger may write other tables, which have some.
+        !(foreign_keys.is_empty() && referenced_by.is_empty() && side_effects.is_empty())
+    };
     match connection.engine() {
-        // Switched off again by each COMMIT and ROLLBACK.
-        Engine::Sqlite => connection.batch("BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON").await,
-        Engine::Postgres => {
-            connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on").await?;
-            let sql = "SELECT set_config('mendwright.tenant', $1, true)";
-            connection.rows(sql, vec![super::connection::Arg::text(tenant)]).await.map(drop)
-        }
+        Engine::Sqlite if groups.iter().any(has_keys) => connection.batch("PRAGMA defer_foreign_keys = ON").await,
+        Engine::Sqlite | Engine::Postgres => Ok(()),
     }
 }
 
-async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
-    let is_held = fence.hold(connection, flush.target).await?;
+/// Whoever gets past this is the only one who writes for the run and the tenant's rows until the end, for the first
+/// time and in the database that the plan was made for.
+async fn hold(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<()> {
+    let held = match connection.engine() {
+        Engine::Sqlite => {
+            let is_held = fence.hold_sqlite(connection, flush.target).await?;
+            let is_used = journal::is_used(connection, flush.target, flush.id, flush.digest).await?;
+            Held { is_held, is_used, target: None }
+        }
+        Engine::Postgres => fence.hold_postgres(connection, flush.target, (flush.id, flush.digest)).await?,
+    };
     // Said first: a plan that is used stays so, whoever is in charge.
-    journal::unused(connection, flush.target, flush.id, flush.digest).await?;
-    if !is_held {
+    if held.is_used {
+        return Err(journal::used());
+    }
+    if !held.is_held {
         return Err(attempt::lost());
     }
     journal::stands(connection, flush.target, flush.id).await?;
+    if held.target != Some(install::written(flush.identity)) {
+        lock::same_target(connection, flush).await?;
+    }
+    Ok(())
+}
+
+async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -> Result<Flushed> {
+    hold(connection, flush, fence).await?;
+    defer_foreign_keys(connection, flush.groups).await?;
     reached(Point::BeforeLocks);
     lock::tables(connection, flush.target, flush.groups, flush.reads, flush.resolved).await?;
-    lock::same_target(connection, flush).await?;
     lock::same_bindings(connection, flush).await?;
     lock::same_reads(connection, flush.reads).await?;
     reached(Point::BeforeWrites);
@@ -242,9 +283,8 @@ async fn inside(connection: &mut Connection, flush: &Flush<'_>, fence: &Fence) -
         changes: i64::try_from(changes).unwrap_or(i64::MAX),
     };
     reached(Point::BeforeConsumption);
-    writer.commit(connection, flush.target, &commit).await?;
-    fence.release(connection, flush.target).await?;
-    Ok(Flushed { changes })
+    let root = writer.commit(connection, flush.target, &commit, fence).await?;
+    Ok(Flushed { changes, root: Some(root) })
 }
 
 /// Writes one batch inside its tenant; gives inserted rows as they are stored.

@@ -10,7 +10,7 @@ use mendwright_core::binding::Resolved;
 use mendwright_core::code::Code;
 use mendwright_crash::{Point, reached};
 
-use super::super::connection::{Connection, Role};
+use super::super::connection::{Arg, Connection, Role};
 use super::super::engine::Engine;
 use super::super::raw::Raw;
 use super::fence::Backend;
@@ -88,7 +88,12 @@ async fn in_transaction(
     groups: &[Group],
     resolved: &BTreeMap<String, Arc<Resolved>>,
 ) -> Result<()> {
-    super::begin(connection, tenant).await?;
+    super::begin(connection).await?;
+    super::defer_foreign_keys(connection, groups).await?;
+    if connection.engine() == Engine::Postgres {
+        let sql = "SELECT set_config('mendwright.tenant', $1, true)";
+        connection.rows(sql, vec![Arg::text(tenant)]).await?;
+    }
     lock::tables(connection, target, groups, &[], resolved).await?;
     let start = whole(connection, groups).await?;
     let mut pages = Vec::new();

@@ -138,7 +138,7 @@ impl<'w> Turn<'w> {
             Some(open) => open,
             None => Open::new(flush.target, file).await?,
         };
-        let begun = begin(&mut open.connection, flush.tenant).await;
+        let begun = begin(&mut open.connection).await;
         self.state.open = Some(open);
         begun?;
         self.state.n_groups += 1;

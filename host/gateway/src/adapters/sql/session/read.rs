@@ -70,6 +70,7 @@ impl Session {
         let started = clock();
         let left = self.time_left();
         let source = self.source(table)?;
+        let left = left.min(source.target.statement_timeout);
         let connection = source.snapshot.connection();
         let limited = connection.limit_statements(left).await;
         let rows = match limited {

@@ -18,6 +18,7 @@ use mendwright_core::plan::header::Digest;
 use super::super::connection::{Arg, Connection};
 use super::super::engine::Engine;
 use super::super::raw::Raw;
+use super::fence::Fence;
 use crate::error::{Error, Result};
 use crate::target::Target;
 use page::Stored;
@@ -91,13 +92,37 @@ pub(crate) fn own_table(target: &Target, name: &str) -> String {
     }
 }
 
-/// `?1, ?2` or `$1::text, $2::bigint`: parameters of these kinds, from the first on.
-fn params(engine: Engine, kinds: &[&str]) -> String {
+/// `?1, ?2` or `$1::text, $2::bigint`: parameters of these kinds, from this one on.
+fn params(engine: Engine, first: usize, kinds: &[&str]) -> String {
     let one = |(n, kind): (usize, &&str)| match engine {
-        Engine::Sqlite => format!("?{}", n + 1),
-        Engine::Postgres => format!("${}::{kind}", n + 1),
+        Engine::Sqlite => format!("?{n}"),
+        Engine::Postgres => format!("${n}::{kind}"),
     };
-    kinds.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+    (first..).zip(kinds).map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The statement that writes a page, and how many parameters it has.
+fn page_statement(target: &Target) -> (String, usize) {
+    let kinds = ["text", "bigint", "bigint", "bigint", "text", "text", "text", "text", "text", "bigint", "text"];
+    let sql = format!(
+        "INSERT INTO {} (run, generation, batch, page, resource, relation, action, columns, rows, changes, mac)
+         VALUES ({})",
+        own_table(target, "journal"),
+        params(target.engine, 1, &kinds)
+    );
+    (sql, kinds.len())
+}
+
+/// The statement that writes a commit, its parameters from this one on, and how many these are.
+fn commit_statement(target: &Target, first: usize) -> (String, usize) {
+    let kinds = ["text", "text", "bigint", "bigint", "text", "text", "bigint", "bigint", "bigint", "text"];
+    let sql = format!(
+        "INSERT INTO {} (digest, run, generation, batch, tenant, kind, epoch, committed_at_us, changes, mac)
+         VALUES ({}) ON CONFLICT DO NOTHING",
+        own_table(target, "commits"),
+        params(target.engine, first, &kinds)
+    );
+    (sql, kinds.len())
 }
 
 /// Writes pages, and counts their MACs into a root.
@@ -107,18 +132,13 @@ pub(crate) struct Writer<'a> {
     sql: String,
     root: Tree,
     pages: i64,
+    /// PostgreSQL: the last page. It is written with the next one, or with the commit in one message.
+    waits: Option<Vec<Arg>>,
 }
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(target: &Target, key: &'a MacKey, id: FlushId<'a>) -> Self {
-        let kinds = ["text", "bigint", "bigint", "bigint", "text", "text", "text", "text", "text", "bigint", "text"];
-        let sql = format!(
-            "INSERT INTO {} (run, generation, batch, page, resource, relation, action, columns, rows, changes, mac)
-             VALUES ({})",
-            own_table(target, "journal"),
-            params(target.engine, &kinds)
-        );
-        Self { key, id, sql, root: Tree::default(), pages: 0 }
+        Self { key, id, sql: page_statement(target).0, root: Tree::default(), pages: 0, waits: None }
     }
 
     /// Writes one page.
@@ -145,19 +165,27 @@ impl<'a> Writer<'a> {
             Arg::Int(changes),
             Arg::text(mac),
         ];
-        connection.execute(&self.sql, args).await.map(drop)
+        let now = match connection.engine() {
+            Engine::Sqlite => Some(args),
+            Engine::Postgres => self.waits.replace(args),
+        };
+        match now {
+            Some(args) => connection.execute(&self.sql, args).await.map(drop),
+            None => Ok(()),
+        }
     }
 
-    /// Writes the line that makes the flush count: the same plan a second time is refused by its key.
-    pub(crate) async fn commit(self, connection: &mut Connection, target: &Target, commit: &Commit) -> Result<()> {
-        let mac = sign(self.key, &(commit, hex::encode(self.root.root())));
-        let kinds = ["text", "text", "bigint", "bigint", "text", "text", "bigint", "bigint", "bigint", "text"];
-        let sql = format!(
-            "INSERT INTO {} (digest, run, generation, batch, tenant, kind, epoch, committed_at_us, changes, mac)
-             VALUES ({}) ON CONFLICT DO NOTHING",
-            own_table(target, "commits"),
-            params(target.engine, &kinds)
-        );
+    /// Writes the line that makes the flush count: the same plan a second time is refused by its key. And lets the
+    /// next run in. Gives the root over the pages.
+    pub(super) async fn commit(
+        self,
+        connection: &mut Connection,
+        target: &Target,
+        commit: &Commit,
+        fence: &Fence,
+    ) -> Result<Digest> {
+        let root = self.root.root();
+        let mac = sign(self.key, &(commit, hex::encode(root)));
         let args = vec![
             Arg::text(commit.digest.to_string()),
             Arg::text(commit.run.clone()),
@@ -170,27 +198,47 @@ impl<'a> Writer<'a> {
             Arg::Int(commit.changes),
             Arg::text(mac),
         ];
-        match connection.execute(&sql, args).await? {
-            1 => Ok(()),
-            _ => Err(used()),
-        }
+        let n_written = match self.waits {
+            Some(page) => together(connection, target, page, args, fence).await?,
+            None => {
+                let n = connection.execute(&commit_statement(target, 1).0, args).await?;
+                fence.release(connection, target).await?;
+                n
+            }
+        };
+        if n_written == 1 { Ok(Digest(root)) } else { Err(used()) }
     }
 }
 
-/// Says no to a plan or a flush that the target already holds, before its journal would clash with the
-/// first one's. What decides is the key that [`Writer::commit`] writes.
-pub(crate) async fn unused(
+/// PostgreSQL: a page, the commit and the fence's release in one message; gives how many commits that is.
+async fn together(
+    connection: &mut Connection,
+    target: &Target,
+    page: Vec<Arg>,
+    commit: Vec<Arg>,
+    fence: &Fence,
+) -> Result<u64> {
+    let (paged, n_page) = page_statement(target);
+    let (committed, n_commit) = commit_statement(target, n_page + 1);
+    let next = n_page + n_commit + 1;
+    let released = Fence::released(target, &format!("${next}"), &format!("${}", next + 1));
+    let sql = format!(
+        "WITH page AS ({paged}), released AS ({released}), done AS ({committed} RETURNING 1)
+         SELECT count(*)::text FROM done"
+    );
+    connection.count(&sql, [page, commit, fence.own()].concat()).await
+}
+
+/// SQLite: whether the target already holds the plan or the flush. Asked before its journal would clash with the
+/// first one's; what decides is the key that [`Writer::commit`] writes. PostgreSQL says it where the fence is held.
+pub(super) async fn is_used(
     connection: &mut Connection,
     target: &Target,
     id: FlushId<'_>,
     digest: Digest,
-) -> Result<()> {
-    let (count, [a, b, c, d]) = match target.engine {
-        Engine::Sqlite => ("count(*)", ["?1", "?2", "?3", "?4"]),
-        Engine::Postgres => ("count(*)::text", ["$1", "$2", "$3", "$4"]),
-    };
+) -> Result<bool> {
     let sql = format!(
-        "SELECT {count} FROM {} WHERE batch = {d} AND (digest = {a} OR (run = {b} AND generation = {c}))",
+        "SELECT count(*) FROM {} WHERE batch = ?4 AND (digest = ?1 OR (run = ?2 AND generation = ?3))",
         own_table(target, "commits")
     );
     let args = vec![
@@ -199,10 +247,7 @@ pub(crate) async fn unused(
         Arg::Int(i64::from(id.generation)),
         Arg::Int(i64::from(id.batch)),
     ];
-    match connection.count(&sql, args).await? {
-        0 => Ok(()),
-        _ => Err(used()),
-    }
+    Ok(connection.count(&sql, args).await? > 0)
 }
 
 /// Says so where the target lost what this flush stands on: it was set back to a time before, or replaced.
@@ -228,7 +273,7 @@ fn lost(run: &str) -> Error {
     Error::Diverged(format!("the target does not know of a write of {run} that it had committed"))
 }
 
-fn used() -> Error {
+pub(super) fn used() -> Error {
     Error::refused(Code::PlanUsed, "this plan was applied before; a plan is used once")
 }
 
@@ -341,6 +386,36 @@ impl<'a> Reader<'a> {
         self.pages += 1;
         Ok(Some(page))
     }
+}
+
+/// The root over the pages of a flush as this host wrote them; `None` where they are not that, or no longer kept.
+pub(crate) async fn root_of(
+    connection: &mut Connection,
+    target: &Target,
+    key: &MacKey,
+    id: FlushId<'_>,
+) -> Result<Option<Digest>> {
+    let read = async {
+        let Some(mut reader) = Reader::open(connection, target, key, id).await? else { return Ok(None) };
+        while reader.next(connection).await?.is_some() {}
+        Ok(Some(reader.root()))
+    };
+    match read.await {
+        Err(Error::Refused { code: Code::JournalTampered, .. }) => Ok(None),
+        root => root,
+    }
+}
+
+/// The MACs of a flush's pages in their order, as the target has them. Nothing is believed of them.
+pub(crate) async fn macs(connection: &mut Connection, target: &Target, id: FlushId<'_>) -> Result<Vec<String>> {
+    let [a, b, c] = if target.engine == Engine::Sqlite { ["?1", "?2", "?3"] } else { ["$1", "$2", "$3"] };
+    let sql = format!(
+        "SELECT mac FROM {} WHERE run = {a} AND generation = {b} AND batch = {c} ORDER BY page",
+        own_table(target, "journal")
+    );
+    let args = vec![Arg::text(id.run), Arg::Int(i64::from(id.generation)), Arg::Int(i64::from(id.batch))];
+    let rows = connection.rows(&sql, args).await?;
+    Ok(rows.iter().filter_map(|row| row.first().and_then(Raw::text)).map(ToOwned::to_owned).collect())
 }
 
 fn stored(row: Vec<Raw>) -> Option<Stored> {
