@@ -1,9 +1,11 @@
 //! The parameters of a job: the schema that its `Params` has, and whether given ones satisfy it.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
-use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
+use jsonschema::{ValidationError, Validator};
 use mendwright_core::code::Code;
 use mendwright_core::text::escape_short;
 use serde_json::{Value, json};
@@ -13,19 +15,52 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Report, Source};
 /// Characters of a wrong value that are repeated.
 const VALUE_CHARS_MAX: usize = 60;
 
+/// The schema of a job's parameters, made ready once for everything that is held against it.
+#[derive(Clone)]
+pub struct Schema {
+    json: Arc<Value>,
+    /// Why not, where it is no schema.
+    validator: Result<Arc<Validator>, String>,
+}
+
+impl Schema {
+    pub(crate) fn new(json: Value) -> Self {
+        let validator = jsonschema::validator_for(&json).map(Arc::new).map_err(|error| error.to_string());
+        Self { json: Arc::new(json), validator }
+    }
+
+    /// As it is written down.
+    #[must_use]
+    pub fn as_json(&self) -> &Value {
+        &self.json
+    }
+}
+
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.json.fmt(f)
+    }
+}
+
 /// The schema of a job that takes no parameters.
-pub(crate) fn none() -> Value {
-    json!({ "type": "object", "properties": {}, "additionalProperties": false })
+pub(crate) fn none() -> Schema {
+    Schema::new(json!({ "type": "object", "properties": {}, "additionalProperties": false }))
 }
 
 /// Reads `params.schema.json`. Where it is wrong, that is reported.
-pub(crate) fn schema(path: &Path, text: &str, report: &mut Report) -> Value {
+pub(crate) fn schema(path: &Path, text: &str, report: &mut Report) -> Schema {
     let source = Source::new(path.display().to_string(), text);
     let invalid = |message: String| {
         Diagnostic::new(Code::ManifestInvalid, message).help("mendwright job build generates it from `Params`")
     };
-    let schema: Value = match serde_json::from_str(text) {
-        Ok(schema) => schema,
+    let schema = match serde_json::from_str(text) {
+        Ok(schema) => Schema::new(schema),
         Err(error) => {
             let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
             let at = line_start + error.column().saturating_sub(1);
@@ -33,10 +68,10 @@ pub(crate) fn schema(path: &Path, text: &str, report: &mut Report) -> Value {
             return none();
         }
     };
-    if let Err(error) = jsonschema::validator_for(&schema) {
+    if let Err(error) = &schema.validator {
         let message = format!("this is not a JSON Schema: {error}");
         report.push(invalid(message).at(source.place(&(0..1))));
-    } else if schema.get("type").is_none_or(|kind| kind != "object") {
+    } else if schema.json.get("type").is_none_or(|kind| kind != "object") {
         let message = "parameters are an object: the schema's `type` is not \"object\"".to_owned();
         report.push(invalid(message).at(source.place(&(0..1))));
     }
@@ -44,29 +79,29 @@ pub(crate) fn schema(path: &Path, text: &str, report: &mut Report) -> Value {
 }
 
 /// Whether `params` satisfies `schema`.
-pub(crate) fn check(job: &str, schema: &Value, params: &Value) -> Result<(), Diagnostics> {
+pub(crate) fn check(job: &str, schema: &Schema, params: &Value) -> Result<(), Diagnostics> {
     let mut report = Report::default();
-    match jsonschema::validator_for(schema) {
+    match &schema.validator {
         Ok(validator) => {
             for error in validator.iter_errors(params) {
-                describe(schema, &error).into_iter().for_each(|found| {
+                describe(&schema.json, &error).into_iter().for_each(|found| {
                     report.push(found.help(format!("mendwright job explain {job}")));
                 });
             }
         }
         // The schema was checked when the manifest was read.
-        Err(error) => report.push(Diagnostic::new(Code::ManifestInvalid, error.to_string())),
+        Err(error) => report.push(Diagnostic::new(Code::ManifestInvalid, error.as_str())),
     }
     report.finish(())
 }
 
 /// What `text` is, as the parameter `name`.
-pub(crate) fn from_text(schema: &Value, name: &str, text: &str) -> Value {
+pub(crate) fn from_text(schema: &Schema, name: &str, text: &str) -> Value {
     let typed = Value::from(text);
     let fits = |value: &Value| {
         let alone = json!({ name: value });
         let path = format!("/{name}");
-        jsonschema::validator_for(schema).is_ok_and(|validator| {
+        schema.validator.as_ref().is_ok_and(|validator| {
             validator.iter_errors(&alone).all(|e| !e.instance_path().as_str().starts_with(&path))
         })
     };
@@ -121,8 +156,8 @@ fn value(error: &ValidationError<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn example() -> Value {
-        json!({
+    fn example() -> Schema {
+        Schema::new(json!({
             "type": "object",
             "properties": {
                 "rounding": { "enum": ["half-even", "half-up"] },
@@ -131,7 +166,7 @@ mod tests {
             },
             "required": ["scale"],
             "additionalProperties": false,
-        })
+        }))
     }
 
     #[test]
@@ -143,8 +178,8 @@ mod tests {
         insta::assert_snapshot!("enumeration", told(json!({ "scale": 2, "rounding": "half-upp" })));
         insta::assert_snapshot!("several", told(json!({ "scale": "two", "note": 7 })));
         insta::assert_snapshot!("whole", told(json!([])));
-        let rows = json!({ "type": "object", "properties": {
-            "set": { "type": "object", "additionalProperties": { "type": "string" } } } });
+        let rows = Schema::new(json!({ "type": "object", "properties": {
+            "set": { "type": "object", "additionalProperties": { "type": "string" } } } }));
         let deep = check("j", &rows, &json!({ "set": { "iban": 370_400_440 } })).unwrap_err().to_string();
         assert!(deep.contains("set.iban") && !deep.contains("3704"), "{deep}");
         let none = check("j", &none(), &json!({ "x": 1 })).unwrap_err();

@@ -11,6 +11,7 @@ use mendwright_store::{RunNumber, RunRecord};
 use serde_json::{Value as Json, json};
 
 use crate::crash::{killed, under_test};
+use crate::p10_bundle::{Elsewhere, exported, failing};
 use crate::shop::{REQUESTS, TENANT, mixed, own, prefix, shop_where};
 use crate::world::{ENGINES, Engine, Short as _, World};
 
@@ -85,6 +86,30 @@ async fn a_plan_in_batches_is_applied_verified_and_undone_whole() {
         assert_eq!(host.attack(TENANT, five()).await.unwrap().state, State::NothingToDo);
         assert_eq!(host.undo_all(run.number).await.unwrap().restored, 5, "{engine:?}: in one transaction");
         before.assert_unchanged(&world.dump().await);
+    }
+}
+
+/// The audit log has the root over each batch's pages, and an exported run is held against it.
+#[tokio::test]
+async fn an_exported_run_in_batches_is_checked_batch_by_batch() {
+    for engine in ENGINES {
+        let world = world(engine).await;
+        let host = world.host().await;
+        let run = host.attack(TENANT, five()).await.unwrap();
+        assert_eq!(host.confirm(&run).await.unwrap().run.state, State::Succeeded);
+        host.undo_all(run.number).await.unwrap();
+        drop(host);
+        let (elsewhere, bundle) = (Elsewhere::of(&world), exported(&world, "@last"));
+        let whole = elsewhere.verify(&bundle);
+        let out = String::from_utf8_lossy(&whole.stdout).into_owned();
+        assert!(whole.status.success() && failing(&whole).is_empty(), "{engine:?} {out}");
+        assert!(out.contains("5 changes in 3 batches") && out.contains("4 flushes in 4 pages"), "{engine:?} {out}");
+        let mut forged = bundle.clone();
+        forged["journal"][1]["macs"] = forged["journal"][0]["macs"].clone();
+        assert_eq!(failing(&elsewhere.verify(&forged)), ["journal"], "{engine:?}: a page of another batch");
+        let mut without = bundle;
+        drop(without["journal"].as_array_mut().unwrap().remove(2));
+        assert_eq!(failing(&elsewhere.verify(&without)), ["journal"], "{engine:?}: a batch is gone");
     }
 }
 

@@ -9,16 +9,27 @@ use mendwright_core::run::State;
 use serde_json::{Value as Json, json};
 
 use crate::p10_audit::{cli, done, repaired, secret};
-use crate::world::{Engine, Short as _, request};
+use crate::world::{Engine, Short as _, World, request};
 
 /// A place where nothing of the host is.
-struct Elsewhere {
+pub(crate) struct Elsewhere {
     directory: tempfile::TempDir,
     key: String,
     root: String,
 }
 
 impl Elsewhere {
+    /// With what came there on another way.
+    pub(crate) fn of(world: &World) -> Self {
+        let said = |typed: &[&str]| done(&cli(world, typed)).trim().to_owned();
+        let root: Json = serde_json::from_str(&said(&["person", "root", "--json"])).unwrap();
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            key: said(&["audit", "key"]),
+            root: root["root"].as_str().unwrap().to_owned(),
+        }
+    }
+
     fn verify_with(&self, file: &Path, key: &str, root: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_under-test"));
         command.arg(self.directory.path().join("none.toml")).args(["cli", "bundle", "verify"]).arg(file);
@@ -26,15 +37,22 @@ impl Elsewhere {
         command.env_clear().output().unwrap()
     }
 
-    fn verify(&self, bundle: &Json) -> Output {
+    pub(crate) fn verify(&self, bundle: &Json) -> Output {
         let file = self.directory.path().join("run.json");
         std::fs::write(&file, bundle.to_string()).unwrap();
         self.verify_with(&file, &self.key, &self.root)
     }
 }
 
+/// A run as it is exported.
+pub(crate) fn exported(world: &World, run: &str) -> Json {
+    let file = world.directory().join("export.json");
+    done(&cli(world, &["run", "export", run, "-o", file.to_str().unwrap()]));
+    serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap()
+}
+
 /// What fails, by its name.
-fn failing(output: &Output) -> Vec<String> {
+pub(crate) fn failing(output: &Output) -> Vec<String> {
     let out = String::from_utf8_lossy(&output.stdout);
     out.lines().filter_map(|line| line.trim().strip_prefix("✗ ")).map(|line| line[..10].trim().to_owned()).collect()
 }
@@ -42,7 +60,7 @@ fn failing(output: &Output) -> Vec<String> {
 /// A change that somebody makes to the file, and what does not hold then.
 type Forgery = (&'static str, fn(&mut Json), &'static [&'static str]);
 
-const FORGERIES: [Forgery; 12] = [
+const FORGERIES: [Forgery; 16] = [
     ("a change is another one", |b| edit(&mut b["changes"][0], "\"update\"", "\"delete\""), &["plan"]),
     ("a change is gone", |b| drop(b["changes"].as_array_mut().unwrap().pop()), &["plan"]),
     ("changes change places", |b| b["changes"].as_array_mut().unwrap().swap(0, 1), &["plan"]),
@@ -71,6 +89,10 @@ const FORGERIES: [Forgery; 12] = [
         &["approvals"],
     ),
     ("the requester is another one", |b| b["proof"]["decision"]["requester"] = json!("carol"), &["approvals"]),
+    ("a page of the journal is another one", |b| b["journal"][0]["macs"][0] = json!("00"), &["journal"]),
+    ("a page of an undo is another's", |b| b["journal"][1]["macs"] = b["journal"][2]["macs"].clone(), &["journal"]),
+    ("the journal says of a flush that is not told", |b| b["journal"][2]["generation"] = json!(3), &["journal"]),
+    ("the journal has another undo", |b| b["journal"][1]["digest"] = b["journal"][0]["digest"].clone(), &["journal"]),
 ];
 
 fn edit(text: &mut Json, from: &str, to: &str) {
@@ -82,21 +104,14 @@ fn edit(text: &mut Json, from: &str, to: &str) {
 #[tokio::test]
 async fn an_exported_run_is_checked_offline_and_no_part_of_it_can_be_exchanged() {
     let world = repaired(Engine::Sqlite).await;
+    let (elsewhere, bundle) = (Elsewhere::of(&world), exported(&world, "@last"));
     let file = world.directory().join("export.json");
-    done(&cli(&world, &["run", "export", "@last", "-o", file.to_str().unwrap()]));
-    let said = |typed: &[&str]| done(&cli(&world, typed)).trim().to_owned();
-    let root: Json = serde_json::from_str(&said(&["person", "root", "--json"])).unwrap();
-    let elsewhere = Elsewhere {
-        directory: tempfile::tempdir().unwrap(),
-        key: said(&["audit", "key"]),
-        root: root["root"].as_str().unwrap().to_owned(),
-    };
     let text = std::fs::read_to_string(&file).unwrap();
-    let bundle: Json = serde_json::from_str(&text).unwrap();
     let whole = elsewhere.verify(&bundle);
     let out = String::from_utf8_lossy(&whole.stdout).into_owned();
     assert!(whole.status.success() && failing(&whole).is_empty(), "{out}");
     assert!(out.contains("1 of 1: bob") && out.contains("undone or redone 2 times since"), "{out}");
+    assert!(out.contains("3 flushes in 3 pages"), "{out}");
     for (what, forge, wanted) in FORGERIES {
         let mut forged = bundle.clone();
         forge(&mut forged);
@@ -112,7 +127,7 @@ async fn an_exported_run_is_checked_offline_and_no_part_of_it_can_be_exchanged()
     let alone = elsewhere.verify_with(&file, &other, &elsewhere.root);
     assert_eq!(
         (alone.status.code(), failing(&alone)),
-        (Some(1), ["audit log", "approvals", "applied"].map(ToOwned::to_owned).to_vec())
+        (Some(1), ["audit log", "approvals", "applied", "journal"].map(ToOwned::to_owned).to_vec())
     );
     let root = format!("sha256:{}", "0".repeat(64));
     assert_eq!(failing(&elsewhere.verify_with(&file, &elsewhere.key, &root)), ["approvals"]);
@@ -142,15 +157,7 @@ async fn a_chain_of_people_leads_from_the_root_to_whoever_approved() {
     drop(host);
     done(&cli(&world, &["person", "propose", "--remove", "carol", "-m", "left", "--key", &bob]));
     done(&cli(&world, &["person", "sign", "2", "--key", &alice]));
-    let file = world.directory().join("export.json");
-    done(&cli(&world, &["run", "export", &number, "-o", file.to_str().unwrap()]));
-    let root: Json = serde_json::from_str(done(&cli(&world, &["person", "root", "--json"])).trim()).unwrap();
-    let elsewhere = Elsewhere {
-        directory: tempfile::tempdir().unwrap(),
-        key: done(&cli(&world, &["audit", "key"])).trim().to_owned(),
-        root: root["root"].as_str().unwrap().to_owned(),
-    };
-    let bundle: Json = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let (elsewhere, bundle) = (Elsewhere::of(&world), exported(&world, &number));
     let whole = elsewhere.verify(&bundle);
     let out = String::from_utf8_lossy(&whole.stdout).into_owned();
     assert!(whole.status.success() && out.contains("1 of 1: carol"), "{out}");
@@ -178,19 +185,11 @@ async fn an_approval_names_the_log_that_its_person_saw() {
     let statement = mendwright_core::approval::Statement::read(&envelope).unwrap();
     assert!(statement.checkpoint.size > 0, "{statement:?}");
     drop(host);
-    let file = world.directory().join("export.json");
-    let number = run.number.get().to_string();
-    done(&cli(&world, &["run", "export", &number, "-o", file.to_str().unwrap()]));
-    let mut bundle: Json = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let mut bundle = exported(&world, &run.number.get().to_string());
     let kept = &mut bundle["proof"]["kept"][0];
     assert_eq!(kept["earlier"]["size"], json!(statement.checkpoint.size));
     kept["earlier"]["root"] = json!(format!("sha256:{}", "1".repeat(64)));
-    let root: Json = serde_json::from_str(done(&cli(&world, &["person", "root", "--json"])).trim()).unwrap();
-    let elsewhere = Elsewhere {
-        directory: tempfile::tempdir().unwrap(),
-        key: done(&cli(&world, &["audit", "key"])).trim().to_owned(),
-        root: root["root"].as_str().unwrap().to_owned(),
-    };
+    let elsewhere = Elsewhere::of(&world);
     let found = elsewhere.verify(&bundle);
     assert!(failing(&found).contains(&"audit log".to_owned()), "{}", String::from_utf8_lossy(&found.stdout));
 }

@@ -20,7 +20,8 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Report, Source};
 use crate::document::{Document, Step};
-use crate::{file, params, shape};
+use crate::params::{self, Schema};
+use crate::{file, shape};
 
 /// The contract of this host.
 pub const CONTRACT: &str = "mendwright:repair@0.1.0";
@@ -102,7 +103,7 @@ pub struct Manifest {
     /// What it may leave for a person, by code.
     pub findings: BTreeMap<String, Finding>,
     /// The JSON Schema of its parameters.
-    pub params: Value,
+    pub params: Schema,
     /// The job's directory.
     pub dir: PathBuf,
     digest: Digest,

@@ -135,8 +135,7 @@ impl Beginning<'_> {
         if let Some(what) = disagreement(&self.record(now_us), plan.header, &document) {
             return Err(bug(what));
         }
-        let digest = plan.header.digest();
-        let of = PlanOf { digest, target: self.target, expires_at_us: plan.expires_at_us };
+        let of = PlanOf { digest: document.digest, target: self.target, expires_at_us: plan.expires_at_us };
         let stands = Stands { state, task: Task::Apply, owner: Some(self.owner), plan: Some(of) };
         let (row, begun) = create::run_row(conn.engine(), new, *number, &stands, plan.now_us)?;
         let mut tally = Tally::default();
@@ -148,7 +147,7 @@ impl Beginning<'_> {
             row,
             insert(
                 "plans (run, digest, header, document)",
-                [[run.into(), digest.to_string().into(), header.into(), document.into()]],
+                [[run.into(), plan.document.digest.to_string().into(), header.into(), document.into()]],
                 "",
             ),
         ];

@@ -4,6 +4,7 @@
 //! **Invariant**: it is believed only where the log's key and the root of the people's registry, which come
 //! from elsewhere, lead to it. [`verify`] opens nothing but the file.
 
+mod journal;
 mod verify;
 
 use std::io::Read as _;
@@ -12,7 +13,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mendwright_core::code::Code;
-use mendwright_core::plan::Header;
+use mendwright_core::plan::{Digest, Header};
 use mendwright_core::proof::RunProof;
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +41,27 @@ pub struct Bundle {
     /// The job as it was installed when the run was exported; `None` where it was another one by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobFiles>,
+    /// What the target's journal has of the run; `None` where the target did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Vec<JournalFlush>>,
     /// The log's entries about the run, and the word of people.
     pub proof: RunProof,
+}
+
+/// One transaction of a run in its target's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalFlush {
+    /// 0 applied the plan, 1 undid it, 2 undid that …
+    pub generation: u32,
+    /// Which transaction of it, from 0.
+    pub batch: u32,
+    /// The digest of the plan or of the undo.
+    pub digest: Digest,
+    /// Rows that it wrote.
+    pub changes: u64,
+    /// The column `mac` of its pages in their order; none where they are no longer kept.
+    pub macs: Vec<String>,
 }
 
 /// The files of a job.

@@ -12,7 +12,7 @@ use mendwright_core::plan::{BoundChange, Digest};
 use mendwright_core::proof::Decision;
 use mendwright_store::Entry;
 
-use super::{Bundle, JobFiles};
+use super::{Bundle, JobFiles, journal};
 
 /// What a bundle is verified with.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Report {
 }
 
 /// `Ok(None)` where there is nothing to look at.
-type Found = Result<Option<String>, String>;
+pub(super) type Found = Result<Option<String>, String>;
 
 /// Looks at everything; one thing that fails keeps nothing else from being looked at.
 #[must_use]
@@ -83,6 +83,10 @@ pub fn verify(bundle: &Bundle, roots: &Roots) -> Report {
         Ok(_) => applied(bundle, plan, &entries),
         Err(_) => Err("only the log could say so".to_owned()),
     };
+    let in_log_as_in_journal = match &in_log {
+        Ok(_) => journal::check(bundle, plan, &entries),
+        Err(_) => Err("only the log could say so".to_owned()),
+    };
     let checks = [
         ("plan", changes(bundle), "no changes"),
         ("component", component(bundle), "not in the file: the job was another one when the run was exported"),
@@ -91,6 +95,11 @@ pub fn verify(bundle: &Bundle, roots: &Roots) -> Report {
         ("audit log", in_log, ""),
         ("approvals", approvals(bundle, roots, plan, &entries), "the plan needs nobody's word"),
         ("applied", was_applied, "the log has no apply of it"),
+        (
+            "journal",
+            in_log_as_in_journal,
+            "nothing was written, or the target did not answer when the run was exported",
+        ),
         ("undo", undos(bundle, roots, plan, &entries), "nothing was undone that took another person's word"),
     ];
     let checks = checks

@@ -8,9 +8,9 @@ use mendwright_core::level::Level;
 use mendwright_core::plan::header::{Digest, Header};
 use mendwright_core::run::{Event, State};
 use mendwright_core::work::{self, FlushEnd, again_in_us, may_work_later};
-use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::batched::Prefix;
-use mendwright_gateway::repair;
+use mendwright_gateway::repair::{self, Flushed};
+use mendwright_gateway::{Error as GatewayError, Target};
 use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, Step, StoredPlan};
 
@@ -122,13 +122,13 @@ impl Host {
         &self,
         run: &RunRecord,
         plan: &StoredPlan,
-        outcome: Result<u64, Ended>,
+        outcome: Result<Flushed, Ended>,
         patience: Patience,
     ) -> Result<(u64, Option<Comparison>, Option<Problem>), Problem> {
         let Ended { event, mut problem, drift } = match outcome {
-            Ok(changes) => {
-                let committed = self.committed_step(run, plan).await?;
-                return Ok((changes, None, self.verify_and_settle(&committed).await?));
+            Ok(flushed) => {
+                let committed = self.committed_step(run, plan, flushed.root).await?;
+                return Ok((flushed.changes, None, self.verify_and_settle(&committed).await?));
             }
             Err(ended) => ended,
         };
@@ -200,7 +200,7 @@ impl Host {
     }
 
     /// Computes again, compares, and flushes.
-    async fn apply_run(&self, run: &RunRecord, plan: &StoredPlan, left: &mut Vec<String>) -> Result<u64, Ended> {
+    async fn apply_run(&self, run: &RunRecord, plan: &StoredPlan, left: &mut Vec<String>) -> Result<Flushed, Ended> {
         let refused = |problem: Problem| Ended::new(Event::GatewayRefused, problem);
         let manifest = self.manifest(&run.job_name).map_err(refused)?;
         self.same_job(&manifest, plan).map_err(refused)?;
@@ -229,7 +229,7 @@ impl Host {
         let id = run.id.to_string();
         let context = self.context(&target, run, &id);
         match execution.computed.apply(context, plan.digest).await {
-            Ok(flushed) => Ok(flushed.changes),
+            Ok(flushed) => Ok(flushed),
             Err(GatewayError::CommitUnknown) => self.after_lost_commit(run, plan, &target).await,
             Err(error) => Err(flush_ended(error, plan)),
         }
@@ -240,11 +240,13 @@ impl Host {
         &self,
         run: &RunRecord,
         plan: &StoredPlan,
-        target: &mendwright_gateway::Target,
-    ) -> Result<u64, Ended> {
+        target: &Target,
+    ) -> Result<Flushed, Ended> {
         let id = run.id.to_string();
         match repair::committed(self.context(target, run, &id), 0).await {
-            Ok(Some(committed)) => Ok(committed.changes),
+            Ok(Some(committed)) => {
+                Ok(Flushed { changes: committed.changes, root: self.journal_root(run, target, 0).await })
+            }
             Ok(None) => Err(Ended::new(
                 Event::ApplyAbandoned,
                 Problem::new(
@@ -289,7 +291,7 @@ impl Host {
         let now = self.bind(ready, run, execution, &binder, only.clone());
         same_header(&plan.header, &now.header).map_err(refused)?;
         // The digest covers every change: where it is the approved one, so are they.
-        if now.header.digest() == plan.digest {
+        if now.digest == plan.digest {
             return Ok(());
         }
         let (comparison, new) = self.differences(run.number, &binder).await.map_err(refused)?;
@@ -309,7 +311,7 @@ impl Host {
         drop(binder);
         execution.computed.retain_places(&kept);
         let exact = self.bind(ready, run, execution, &Binder::new(execution, &salt), only);
-        if exact.header.digest() != plan.digest {
+        if exact.digest != plan.digest {
             return Err(refused(changed("something that the approval covers")));
         }
         Ok(())
@@ -328,15 +330,30 @@ impl Host {
         }
     }
 
+    /// The root over a flush's pages as the target has them; nothing where it does not say.
+    pub(super) async fn journal_root(&self, run: &RunRecord, target: &Target, generation: u32) -> Option<Digest> {
+        let id = run.id.to_string();
+        let root = repair::journal_root(self.context(target, run, &id), generation).await;
+        root.unwrap_or_else(|error| {
+            tracing::warn!(run = run.number.get(), %error, "the audit log is not told the root over a journal");
+            None
+        })
+    }
+
     /// Writes down that the target holds the plan.
-    pub(super) async fn committed_step(&self, run: &RunRecord, plan: &StoredPlan) -> Result<RunRecord, Problem> {
-        let (step, _) = self.committed(run, plan);
+    pub(super) async fn committed_step(
+        &self,
+        run: &RunRecord,
+        plan: &StoredPlan,
+        root: Option<Digest>,
+    ) -> Result<RunRecord, Problem> {
+        let (step, _) = self.committed(run, plan, root);
         self.store.step(run.number, step).await.map_err(problem::store)?;
         self.again(run).await
     }
 
     /// What is written down of a run whose plan the target holds, and until when it can be undone.
-    pub(super) fn committed(&self, run: &RunRecord, plan: &StoredPlan) -> (Step, i64) {
+    pub(super) fn committed(&self, run: &RunRecord, plan: &StoredPlan, root: Option<Digest>) -> (Step, i64) {
         let now_us = time::now_us();
         let keep = plan
             .header
@@ -350,7 +367,7 @@ impl Host {
         let step = Step::new(State::Applying, Event::FlushCommitted, now_us)
             .attempt(run.attempt)
             .undo_until(undo_until_us)
-            .fact(audit::flushed(run, &plan.header, now_us));
+            .fact(audit::flushed(run, plan, root, now_us));
         (step, undo_until_us)
     }
 }

@@ -12,10 +12,11 @@ use mendwright_core::level::Level;
 use mendwright_core::plan::BoundChange;
 use mendwright_core::policy::{Action, Stage};
 use mendwright_core::run::{Event, State};
-use mendwright_gateway::repair::Rehearsed;
+use mendwright_gateway::repair::{Flushed, Rehearsed};
 use mendwright_gateway::{Error as GatewayError, Target};
 use mendwright_store::{
-    AtOnce, Begins, Begun, Idempotency, NewPlan, NewRun, RunNumber, RunRecord, Step, StoredPlan, Surroundings, Written,
+    AtOnce, Begins, Begun, Decision, Idempotency, NewPlan, NewRun, RunNumber, RunRecord, Step, StoredPlan,
+    Surroundings, Written,
 };
 use tokio::time::Instant;
 
@@ -113,13 +114,13 @@ impl Host {
         let start = time::now_us();
         let new = self.new_run(manifest, request, start)?;
         let run = provisional(&new, start);
-        self.may_look(&run, manifest).await?;
+        let looked = self.may_look(&run, manifest).await?;
         let small = self.small(manifest, &run).await?;
         let row = |change: &BoundChange| (run.tenant.clone(), change.resource.clone(), change.key_text());
         let claim = self.finishing.claims.claim(small.changes.iter().map(row).collect()).await;
         // An answer is as old as its question: see the gate.
         let asked = Instant::now();
-        let judge = |around: &Surroundings| self.judge_at_once(around, &run, manifest, &small.plan);
+        let judge = |around: &Surroundings| self.judge_at_once(around, &run, manifest, (&small.plan, looked));
         let plan = NewPlan {
             header: &small.plan.header,
             document: &small.plan.document,
@@ -147,17 +148,17 @@ impl Host {
         let flushing = async {
             let id = run.id.to_string();
             match execution.computed.apply(self.context(&target, &run, &id), plan.digest).await {
-                Ok(flushed) => Ok(flushed.changes),
+                Ok(flushed) => Ok(flushed),
                 Err(GatewayError::CommitUnknown) => self.after_lost_commit(&run, &plan, &target).await,
                 Err(error) => Err(flush_ended(error, &plan)),
             }
         };
         let outcome = self.while_watched(&run, flushing).await;
-        let changes = match outcome {
-            Ok(changes) => changes,
+        let Flushed { changes, root } = match outcome {
+            Ok(flushed) => flushed,
             Err(ended) => return self.not_applied(&run, &plan, ended, start).await,
         };
-        let (step, undo_until_us) = self.committed(&run, &plan);
+        let (step, undo_until_us) = self.committed(&run, &plan, root);
         let now = RunRecord {
             state: State::Verifying,
             applied_at_us: Some(time::now_us()),
@@ -191,26 +192,27 @@ impl Host {
 
     /// Whether a dry run may look at the data now. What policy says is written down with the run, or where the
     /// request goes the ordinary way.
-    async fn may_look(&self, run: &RunRecord, manifest: &Manifest) -> Result<(), Refused> {
+    async fn may_look(&self, run: &RunRecord, manifest: &Manifest) -> Result<Vec<Decision>, Refused> {
         let around = self.store.surroundings(&run.tenant, &run.job_name, None).await.map_err(problem::store)?;
-        match self.answers(&around, run, manifest, None, &[(Stage::BeforePlanning, Action::Preview)])? {
-            Some(_) => Ok(()),
-            None => Err(Refused::ordinary("policy lets it wait before its dry run")),
-        }
+        let question = (Stage::BeforePlanning, Action::Preview);
+        let decision = self.answer(&around, run, manifest, None, question)?;
+        decision
+            .map(|decision| vec![decision])
+            .ok_or_else(|| Refused::ordinary("policy lets it wait before its dry run"))
     }
 
-    /// Every answer that a repair at once needs: before its dry run, and with its plan at its apply.
+    /// Whether it may be applied with its plan as it is, after the answers that there are.
     fn judge_at_once(
         &self,
         around: &Surroundings,
         run: &RunRecord,
         manifest: &Manifest,
-        plan: &StoredPlan,
+        (plan, mut decisions): (&StoredPlan, Vec<Decision>),
     ) -> Result<Begins, Refused> {
-        let asked = [(Stage::BeforePlanning, Action::Preview), (Stage::AtApply, Action::Apply)];
-        let Some(decisions) = self.answers(around, run, manifest, Some(plan), &asked)? else {
-            return Err(Refused::ordinary("policy lets it wait"));
-        };
+        match self.answer(around, run, manifest, Some(plan), (Stage::AtApply, Action::Apply))? {
+            Some(decision) => decisions.push(decision),
+            None => return Err(Refused::ordinary("policy lets it wait")),
+        }
         let started = Step::new(State::Planned, Event::ApplyStarted, time::now_us());
         let started = started.attempt(1).by(&run.requested_by).note("at once: the job is trusted with the tenant");
         Ok(Begins { decisions, started })

@@ -13,7 +13,7 @@ use mendwright_core::plan::BoundChange;
 use mendwright_core::run::{Event, State};
 use mendwright_core::work::may_work_later;
 use mendwright_gateway::batched::{self, Batched, Prefix, written_rows};
-use mendwright_gateway::repair;
+use mendwright_gateway::repair::{self, Flushed};
 use mendwright_gateway::{Computed, Error as GatewayError, Target};
 use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, RunRecord, Step, StoredPlan};
@@ -61,14 +61,18 @@ impl Host {
         computed: Computed,
         (target, size): (&Target, usize),
         done: Prefix,
-    ) -> Result<u64, Ended> {
+    ) -> Result<Flushed, Ended> {
         let id = run.id.to_string();
         let context = self.context(target, run, &id);
         let Batched { prefix, stopped } = computed.apply_batched(context, plan.digest, size, done).await;
         // Before anything is said of how it ended: whoever restores them leaves no trace of what was there.
         self.tell_batches(run, plan, target, prefix).await.map_err(Ended::waits)?;
         match stopped {
-            None => Ok(prefix.changes),
+            // One that was several is told already.
+            None => {
+                let root = if prefix.batches == 1 { self.journal_root(run, target, 0).await } else { None };
+                Ok(Flushed { changes: prefix.changes, root })
+            }
             Some(error) => {
                 // The switch says what becomes of a plan that it stops half-way.
                 let restores = error.code() == Code::Halted && self.restores_what_runs().await.unwrap_or(false);
@@ -108,7 +112,7 @@ impl Host {
         }
     }
 
-    async fn apply_rest(&self, run: &RunRecord, plan: &StoredPlan, prefix: Prefix) -> Result<u64, Ended> {
+    async fn apply_rest(&self, run: &RunRecord, plan: &StoredPlan, prefix: Prefix) -> Result<Flushed, Ended> {
         let broken = |problem: Problem| Ended::new(Event::ApplyBroken, problem);
         let (_, target) = self.written_target(run).await.map_err(Ended::waits)?;
         let manifest = self.manifest(&run.job_name).map_err(broken)?;

@@ -53,10 +53,9 @@ pub(super) fn stats(
 /// The document, without the list of changes.
 pub(super) fn build(parts: &Parts<'_>) -> Document {
     let Parts { run, ready, execution, plan, masking, rehearsal, expires_at_us, keep_us } = parts;
-    let digest = plan.header.digest();
     Document {
         format_version: FORMAT_VERSION.to_owned(),
-        digest,
+        digest: plan.digest,
         run: run.id.to_string(),
         number: run.number.get(),
         created_at: rfc3339(run.created_at_us),

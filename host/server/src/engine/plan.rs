@@ -56,6 +56,7 @@ pub struct PlanRequest {
 /// What binds a plan's changes, and why its level is what it is.
 pub(super) struct BoundPlan {
     pub(super) header: Header,
+    pub(super) digest: Digest,
     pub(super) because: Vec<Because>,
 }
 
@@ -192,8 +193,7 @@ impl Host {
             expires_at_us,
             now_us,
         };
-        let stored =
-            StoredPlan { header: plan.header.clone(), document: document.clone(), digest: plan.header.digest() };
+        let stored = StoredPlan { header: plan.header.clone(), document: document.clone(), digest: plan.digest };
         let judge = |known: &Known| self.judge_plan(known, &ready.manifest, &stored);
         self.store.save_plan(run.number, new, binder.changes(), judge).await.map_err(problem::store)??;
         Ok(())
@@ -247,7 +247,7 @@ impl Host {
             changes_count: binder.len().to_string(),
             changes_root: Digest(bound::root(binder.changes())),
         };
-        BoundPlan { header, because }
+        BoundPlan { digest: header.digest(), header, because }
     }
 
     pub(super) async fn rehearse(&self, computed: &Computed) -> Result<Rehearsed, Problem> {

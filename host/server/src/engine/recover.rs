@@ -58,7 +58,9 @@ impl Host {
         match finding {
             Finding::Committed => {
                 let plan = self.store.load_plan(run.number).await.map_err(problem::store)?;
-                let run = self.committed_step(run, &plan).await?;
+                let (_, target) = self.written_target(run).await?;
+                let root = self.journal_root(run, &target, 0).await;
+                let run = self.committed_step(run, &plan, root).await?;
                 self.verify_and_settle(&run).await.map(drop)
             }
             Finding::Happened(event) => {
@@ -74,7 +76,9 @@ impl Host {
             Finding::ReadBack => self.verify_and_settle(run).await.map(drop),
             Finding::RolledBack => {
                 let undo = self.undo_of(run).await?;
-                self.rolled_back_step(run, undo).await
+                let (_, target) = self.written_target(run).await?;
+                let root = self.journal_root(run, &target, generation(run) + 1).await;
+                self.rolled_back_step(run, undo, root).await
             }
             Finding::GoOn => self.go_on(run, prefix).await,
             Finding::RestorePrefix => self.restore_prefix(run).await.map(drop),

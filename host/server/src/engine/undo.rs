@@ -8,7 +8,7 @@ use mendwright_core::work;
 use mendwright_crash::{Point, reached};
 use mendwright_gateway::Error as GatewayError;
 use mendwright_gateway::Target;
-use mendwright_gateway::repair::{self, Fate, Undo, Verified};
+use mendwright_gateway::repair::{self, Fate, Flushed, Undo, Verified};
 use mendwright_sandbox::Export;
 use mendwright_store::{ChangeFilter, Lease, RunNumber, RunRecord, Step, StoredPlan};
 
@@ -208,7 +208,10 @@ impl Host {
         let identity = self.identity(run, target).await?;
         let outcome = match repair::undo_apply(context, preview, &identity).await {
             Err(GatewayError::CommitUnknown) => match repair::committed(context, generation(run) + 1).await {
-                Ok(Some(committed)) => Ok(committed.changes),
+                Ok(Some(committed)) => {
+                    let root = self.journal_root(run, target, generation(run) + 1).await;
+                    Ok(Flushed { changes: committed.changes, root })
+                }
                 Ok(None) => Err(GatewayError::unavailable(
                     Code::TargetUnavailable,
                     "the connection was lost before the target committed",
@@ -218,24 +221,28 @@ impl Host {
                     Err(GatewayError::CommitUnknown)
                 }
             },
-            Ok(flushed) => Ok(flushed.changes),
-            Err(error) => Err(error),
+            flushed => flushed,
         };
         match outcome {
             Ok(restored) => {
-                self.rolled_back_step(run, preview.digest).await?;
-                Ok(restored)
+                self.rolled_back_step(run, preview.digest, restored.root).await?;
+                Ok(restored.changes)
             }
             Err(error) => Err(self.rollback_ended(run, &error).await),
         }
     }
 
     /// Writes down that the target holds this undo.
-    pub(super) async fn rolled_back_step(&self, run: &RunRecord, undo: Digest) -> Result<(), Problem> {
+    pub(super) async fn rolled_back_step(
+        &self,
+        run: &RunRecord,
+        undo: Digest,
+        root: Option<Digest>,
+    ) -> Result<(), Problem> {
         let event = work::undo_committed(run.undo_generation);
         let now_us = time::now_us();
         let mut step = Step::new(State::RollingBack, event, now_us).attempt(run.attempt);
-        step = step.fact(audit::rolled_back(run, undo, now_us));
+        step = step.fact(audit::rolled_back(run, undo, root, now_us));
         if let Some(at) = run.undo_until_us {
             step = step.undo_until(at);
         }

@@ -42,7 +42,7 @@ fn explained(manifest: &Manifest) -> JobExplain {
         runbook: manifest.runbook.clone().unwrap_or_default(),
         remedies: manifest.remedies.clone(),
         requests: requests(manifest),
-        params: params(&manifest.params),
+        params: params(manifest.params.as_json()),
         invariants: manifest.invariants.clone(),
         findings: manifest
             .findings
@@ -182,7 +182,7 @@ fn record(manifest: &Manifest) -> Value {
         "runbook": manifest.runbook,
         "remedies": manifest.remedies,
         "requests": requests,
-        "params": manifest.params,
+        "params": manifest.params.as_json(),
         "invariants": manifest.invariants,
         "findings": findings,
         "budget": manifest.budget,

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use mendwright_core::code::Code;
+use mendwright_gateway::repair::{Journaled, journaled};
 use mendwright_store::{ChangeFilter, RunRecord, Store};
 
-use crate::bundle::{Bundle, FORMAT, JobFiles};
+use crate::bundle::{Bundle, FORMAT, JobFiles, JournalFlush};
 use crate::cli::context::Context;
 use crate::cli::{Done, problem};
 use crate::config::Config;
@@ -35,6 +36,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         format: FORMAT.to_owned(),
         changes: leaves(&opened.store, &run).await?,
         job: job(&config, &run, plan.header.job.component),
+        journal: journal(context, &config, &run).await,
         header: plan.header,
         proof: opened.prove_decided(&run).await?,
     };
@@ -47,6 +49,29 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         context.out.next(&[Next::new(check, "checks it anywhere, with `audit key` and `person root`")]);
     }
     Ok(Exit::Done)
+}
+
+/// What the target has of the run, if it answers.
+async fn journal(context: &Context, config: &Config, run: &RunRecord) -> Option<Vec<JournalFlush>> {
+    let target = crate::engine::target(config, &context.env, run.target.as_ref()?);
+    let journaled = match target {
+        Ok(target) => journaled(&target, &run.id.to_string()).await.map_err(|error| problem::gateway(&error)),
+        Err(problem) => Err(problem),
+    };
+    let flush = |Journaled { generation, batch, digest, changes, macs }| JournalFlush {
+        generation,
+        batch,
+        digest,
+        changes,
+        macs,
+    };
+    match journaled {
+        Ok(all) => Some(all.into_iter().map(flush).collect()),
+        Err(problem) => {
+            context.out.note(&format!("The target's journal is not in it: {}", problem.message));
+            None
+        }
+    }
 }
 
 async fn leaves(store: &Store, run: &RunRecord) -> Result<Vec<String>, Problem> {

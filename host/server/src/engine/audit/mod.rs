@@ -14,7 +14,7 @@ use mendwright_core::plan::{Digest, Header};
 use mendwright_core::tlog::Checkpoint;
 use mendwright_crash::{Point, reached};
 use mendwright_gateway::batched::Batch;
-use mendwright_store::{AuditStatus, Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint};
+use mendwright_store::{AuditStatus, Fact, HostKey, KeyUse, RunRecord, Store, StoredCheckpoint, StoredPlan};
 
 use super::{host_key, open_store, problem, state_path};
 use crate::api::status::{AnchorBody, AuditBody};
@@ -217,14 +217,24 @@ pub(crate) fn checkpoints(text: &str, key: &VerifierKey) -> Vec<Checkpoint> {
 
 /// That the target holds a plan: delivered with the step that says so, by whichever host finds it there. Where it
 /// came in several transactions these were told before, and nothing is told again.
-pub(super) fn flushed(run: &RunRecord, header: &Header, now_us: i64) -> Fact {
-    Fact::new("target.flushed", "host", now_us)
+pub(super) fn flushed(run: &RunRecord, plan: &StoredPlan, root: Option<Digest>, now_us: i64) -> Fact {
+    let header = &plan.header;
+    let fact = Fact::new("target.flushed", "host", now_us)
         .delivery(format!("flush:{}:0:0", run.id))
-        .say("plan", header.digest())
+        .say("plan", plan.digest)
         .say("changes_root", header.changes_root)
         .say("changes_count", &header.changes_count)
         .say("target", identity_of(run, header))
-        .say("generation", 0)
+        .say("generation", 0);
+    rooted(fact, root)
+}
+
+/// With the root over its pages in the target's journal, where that is known.
+fn rooted(fact: Fact, root: Option<Digest>) -> Fact {
+    match root {
+        Some(root) => fact.say("journal_root", root),
+        None => fact,
+    }
 }
 
 /// That the target holds one of several transactions of a plan.
@@ -236,10 +246,7 @@ pub(super) fn flushed_batch(run: &RunRecord, header: &Header, batch: &Batch, now
         .say("changes_count", batch.changes)
         .say("target", identity_of(run, header))
         .say("generation", 0);
-    match batch.root {
-        Some(root) => fact.say("journal_root", root),
-        None => fact,
-    }
+    rooted(fact, batch.root)
 }
 
 fn identity_of<'h>(run: &RunRecord, header: &'h Header) -> &'h str {
@@ -248,12 +255,13 @@ fn identity_of<'h>(run: &RunRecord, header: &'h Header) -> &'h str {
 }
 
 /// That the target holds an undo, or an undo of that.
-pub(super) fn rolled_back(run: &RunRecord, undo: Digest, now_us: i64) -> Fact {
+pub(super) fn rolled_back(run: &RunRecord, undo: Digest, root: Option<Digest>, now_us: i64) -> Fact {
     let generation = run.undo_generation + 1;
     let fact = Fact::new("target.rolled_back", "host", now_us)
         .delivery(format!("flush:{}:{generation}:0", run.id))
         .say("undo", undo)
         .say("generation", generation);
+    let fact = rooted(fact, root);
     match run.plan_digest {
         Some(digest) => fact.say("plan", digest),
         None => fact,

@@ -141,33 +141,25 @@ impl Host {
         if decision.allows() { Ok(()) } else { Err(no(&decision, run)) }
     }
 
-    /// What policy answers about a run that nobody voted on, at each of these stages; `None` where one answer
-    /// is not yes, or where the job is not trusted to go on by itself.
-    pub(in crate::engine) fn answers(
+    /// What policy answers about a run that nobody voted on; `None` where it is not yes, or where the job is not
+    /// trusted to go on by itself.
+    pub(in crate::engine) fn answer(
         &self,
         around: &Surroundings,
         run: &RunRecord,
         manifest: &Manifest,
         plan: Option<&StoredPlan>,
-        asked: &[(Stage, Action)],
-    ) -> Result<Option<Vec<StoredDecision>>, Problem> {
+        (stage, action): (Stage, Action),
+    ) -> Result<Option<StoredDecision>, Problem> {
         if off(around, run, manifest).is_err()
             || self.authority.settings((&run.job_name, &run.tenant), around).trust(&run.job_name, &run.tenant)
                 != Trust::Auto
         {
             return Ok(None);
         }
-        let mut answers = Vec::with_capacity(asked.len());
-        for (stage, action) in asked {
-            let question = Question { stage: *stage, action: *action, by: &run.requested_by, break_glass: None };
-            let plan = plan.filter(|_| *stage != Stage::BeforePlanning);
-            let judged = self.judge(question, About::of(run, manifest, plan), &[], around)?;
-            if !judged.decision.allows() {
-                return Ok(None);
-            }
-            answers.push(judged.kept()?);
-        }
-        Ok(Some(answers))
+        let question = Question { stage, action, by: &run.requested_by, break_glass: None };
+        let judged = self.judge(question, About::of(run, manifest, plan), &[], around)?;
+        judged.decision.allows().then(|| judged.kept()).transpose()
     }
 }
 
