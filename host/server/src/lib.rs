@@ -12,3 +12,7 @@ pub mod config;
 pub mod engine;
 pub mod serve;
 pub mod view;
+
+/// Of every program that the host is part of: a small repair asks for memory some thousand times.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

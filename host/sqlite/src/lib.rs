@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use rusqlite;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, Row, Statement, ToSql};
 use tokio::runtime::RuntimeFlavor;
 
@@ -79,6 +80,15 @@ impl File {
     pub fn renew(&self) {
         self.deadline.clear();
         self.roll_back();
+    }
+
+    /// From now on a statement is planned once, whatever its parameters are: SQLite plans one again each time
+    /// where an index of only some rows might do for these.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn plan_once(&self) -> Result<()> {
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
     }
 
     /// From now on, a statement may take until then.
@@ -194,12 +204,12 @@ impl File {
         if n_rows <= ROWS_SHORT { work(&self.db) } else { aside(|| work(&self.db)) }
     }
 
-    /// Takes back what the open transaction did, if there is one.
+    /// Takes back what the open transaction did, if there is one. Where SQLite does not, the next BEGIN says so.
     pub fn roll_back(&self) {
         if !self.db.is_autocommit()
             && let Err(error) = self.db.execute_batch("ROLLBACK")
         {
-            // It is gone by itself, or the connection is useless.
+            // It went by itself.
             debug_assert!(self.db.is_autocommit(), "{error}");
         }
     }

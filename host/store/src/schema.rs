@@ -86,7 +86,7 @@ const RUNS: Statements = &[
     "CREATE INDEX runs_by_compensates ON runs (compensates) WHERE compensates IS NOT NULL",
     "CREATE INDEX runs_by_due ON runs (due_at_us, number) WHERE task IS NOT NULL",
     "CREATE INDEX runs_by_lease ON runs (lease_owner) WHERE lease_owner IS NOT NULL",
-    "CREATE INDEX runs_by_applied ON runs (tenant, target, applied_at_us) WHERE applied_at_us IS NOT NULL",
+    "CREATE INDEX runs_by_applied ON runs (tenant, applied_at_us, target) WHERE applied_at_us IS NOT NULL",
     "CREATE TABLE run_events (
         run BIGINT NOT NULL REFERENCES runs (number),
         seq BIGINT NOT NULL CHECK (seq > 0),

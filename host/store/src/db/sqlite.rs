@@ -38,7 +38,9 @@ pub(crate) const BEGIN_READ: &str = "BEGIN";
 
 /// Connects without changing anything in the file.
 pub(crate) async fn connect(path: &Path, access: Access) -> sqlx::Result<File> {
-    File::open(path, access, BUSY_TIMEOUT).await.map_err(fault)
+    let file = File::open(path, access, BUSY_TIMEOUT).await.map_err(fault)?;
+    file.plan_once().map_err(fault)?;
+    Ok(file)
 }
 
 /// The one connection that writes.
