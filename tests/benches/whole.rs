@@ -52,6 +52,7 @@ async fn measure(engine: Engine, clients: usize) {
     let raw = Raw::new(&house).await.expect("a driver");
     raw.run(clients, LASTS / 4).await.expect("raw writes");
     let rival = raw.run(clients, LASTS).await.expect("raw writes");
+    raw.close().await;
     let host = Clients::new(&house);
     host.run(LASTS / 2).await.expect("repairs");
     let own = host.run(LASTS).await.expect("repairs");
