@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use mendwright_gateway::Engine;
-use mendwright_tests::bench::repairs::{Clients, House, Raw};
+use mendwright_tests::bench::driver::Raw;
+use mendwright_tests::bench::repairs::{Clients, House};
 use tokio::runtime::Runtime;
 
 /// How long each side is measured, after as long again that is not counted.

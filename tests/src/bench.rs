@@ -3,6 +3,7 @@
 
 mod accounts;
 mod database;
+pub mod driver;
 mod ledger;
 pub mod repairs;
 mod rows;

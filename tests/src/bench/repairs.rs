@@ -1,5 +1,4 @@
-//! A running host with a job that is trusted, clients that ask it for small repairs, and the same writes by the
-//! driver alone.
+//! A running host with a job that is trusted, and clients that ask it for small repairs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::Mutex;
 
 use mendwright::config::Config;
 use mendwright::config::env::Env;
@@ -38,16 +36,16 @@ const JOB: &str = "set_totals";
 
 /// A host, its databases and its jobs.
 pub struct House {
-    engine: Engine,
-    directory: tempfile::TempDir,
-    tenants: usize,
+    pub(super) engine: Engine,
+    pub(super) directory: tempfile::TempDir,
+    pub(super) tenants: usize,
     host: Child,
-    server: Option<Server>,
+    pub(super) server: Option<Server>,
 }
 
-struct Server {
+pub(super) struct Server {
     _cluster: Cluster,
-    target: Database,
+    pub(super) target: Database,
     control: Database,
 }
 
@@ -238,7 +236,7 @@ async fn make_tables(directory: &Path, server: Option<&Server>, tenants: usize) 
     Ok(())
 }
 
-async fn sqlite(path: &Path) -> Result<SqliteConnection> {
+pub(super) async fn sqlite(path: &Path) -> Result<SqliteConnection> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(20))
@@ -248,7 +246,7 @@ async fn sqlite(path: &Path) -> Result<SqliteConnection> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
@@ -262,7 +260,7 @@ pub struct Took {
 }
 
 impl Took {
-    fn new(mut each: Vec<Duration>, lasted: Duration) -> Self {
+    pub(super) fn new(mut each: Vec<Duration>, lasted: Duration) -> Self {
         each.sort();
         Self { each, lasted, ordinary: 0 }
     }
@@ -352,7 +350,7 @@ fn repair(tenant: usize, n: u64) -> Value {
     json!({ "job": JOB, "tenant": format!("t{tenant}"), "params": params })
 }
 
-fn rows(tenant: usize, n: u64) -> impl Iterator<Item = usize> {
+pub(super) fn rows(tenant: usize, n: u64) -> impl Iterator<Item = usize> {
     let first = usize::try_from(n).unwrap_or(0) * ROWS % ROWS_OF_TENANT;
     (first..first + ROWS).map(move |row| tenant * ROWS_OF_TENANT + row)
 }
@@ -396,109 +394,6 @@ impl Client {
     async fn more(&mut self) -> Result<()> {
         if self.stream.read_buf(&mut self.buffer).await? == 0 {
             bail!("the host hung up");
-        }
-        Ok(())
-    }
-}
-
-/// The driver alone: each row locked, its before-image taken, written where it still is as it was.
-pub struct Raw {
-    writer: Writer,
-    first: usize,
-    next: Arc<AtomicU64>,
-}
-
-#[derive(Clone)]
-enum Writer {
-    Sqlite(Arc<Mutex<SqliteConnection>>),
-    Postgres(PgPool),
-}
-
-impl Raw {
-    /// On the host's target, in tenants of its own.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn new(house: &House) -> Result<Self> {
-        let writer = match &house.server {
-            None => Writer::Sqlite(Arc::new(Mutex::new(sqlite(&house.directory.path().join("target.db")).await?))),
-            Some(server) => Writer::Postgres(
-                PgPoolOptions::new()
-                    .max_connections(u32::try_from(house.tenants)?)
-                    .test_before_acquire(false)
-                    .connect(&server.target.url)
-                    .await?,
-            ),
-        };
-        debug_assert_eq!(house.engine == Engine::Sqlite, matches!(writer, Writer::Sqlite(_)));
-        Ok(Self { writer, first: house.tenants, next: Arc::new(AtomicU64::new(1)) })
-    }
-
-    /// Closes its connections, so that what they did is counted as theirs.
-    pub async fn close(self) {
-        if let Writer::Postgres(pool) = &self.writer {
-            pool.close().await;
-        }
-    }
-
-    /// So many at once make one job of three writes after the other.
-    ///
-    /// # Errors
-    /// One finds its rows changed.
-    pub async fn run(&self, clients: usize, lasts: Duration) -> Result<Took> {
-        let (start, mut tasks) = (now(), Vec::new());
-        for tenant in self.first..self.first + clients {
-            let (writer, next) = (self.writer.clone(), Arc::clone(&self.next));
-            tasks.push(tokio::spawn(async move {
-                let mut each = Vec::new();
-                while start.elapsed() < lasts {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    let asked = now();
-                    writer.write(tenant, n).await?;
-                    each.push(asked.elapsed());
-                }
-                Ok::<_, anyhow::Error>(each)
-            }));
-        }
-        let mut each = Vec::new();
-        for task in tasks {
-            each.extend(task.await??);
-        }
-        Ok(Took::new(each, start.elapsed()))
-    }
-}
-
-const LOOK: &str = "SELECT CAST(total AS TEXT) FROM account WHERE id = $1 AND tenant = $2";
-
-impl Writer {
-    async fn write(&self, tenant: usize, n: u64) -> Result<()> {
-        let (name, value) = (format!("t{tenant}"), format!("{n}.75"));
-        match self {
-            Self::Sqlite(writer) => {
-                let mut conn = writer.lock().await;
-                let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-                for id in rows(tenant, n).map(|id| i64::try_from(id).unwrap_or(0)) {
-                    let before: String =
-                        sqlx::query(LOOK).bind(id).bind(&name).fetch_one(&mut *tx).await?.try_get(0)?;
-                    let sql = "UPDATE account SET total = CAST($1 AS NUMERIC) WHERE id = $2 AND tenant = $3 AND CAST(total AS TEXT) = $4";
-                    let done =
-                        sqlx::query(sql).bind(&value).bind(id).bind(&name).bind(before).execute(&mut *tx).await?;
-                    ensure!(done.rows_affected() == 1, "a row changed meanwhile");
-                }
-                tx.commit().await?;
-            }
-            Self::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
-                for id in rows(tenant, n).map(|id| i32::try_from(id).unwrap_or(0)) {
-                    let sql = "SELECT total::text FROM account WHERE id = $1 AND tenant = $2 FOR UPDATE";
-                    let before: String = sqlx::query(sql).bind(id).bind(&name).fetch_one(&mut *tx).await?.try_get(0)?;
-                    let sql = "UPDATE account SET total = $1::text::numeric WHERE id = $2 AND tenant = $3 AND total::text = $4";
-                    let done =
-                        sqlx::query(sql).bind(&value).bind(id).bind(&name).bind(before).execute(&mut *tx).await?;
-                    ensure!(done.rows_affected() == 1, "a row changed meanwhile");
-                }
-                tx.commit().await?;
-            }
         }
         Ok(())
     }
