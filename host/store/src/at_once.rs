@@ -10,7 +10,7 @@ use mendwright_core::task::Task;
 use crate::around::{self, Surroundings};
 use crate::audit;
 use crate::create::{self, Idempotency, NewRun, PlanOf, Stands};
-use crate::db::{Conn, Param, insert, together};
+use crate::db::{Conn, Param, insert};
 use crate::decide::{Decision, decided};
 use crate::error::{Error, Result};
 use crate::log;
@@ -121,7 +121,7 @@ struct Beginning<'a> {
 impl Beginning<'_> {
     async fn write(
         &self,
-        mut conn: Conn<'_>,
+        conn: Conn<'_>,
         changes: &[BoundChange],
         now_us: i64,
         failed: impl Fn(sqlx::Error) -> Error + Copy,
@@ -160,8 +160,7 @@ impl Beginning<'_> {
         let answers = begins.decisions.iter().map(|Decision { stage, effect, decision, .. }| {
             decided(stage, effect, decision, now_us).run(*number).tenant(&new.tenant)
         });
-        queries.extend(audit::rows(std::iter::once(begun).chain(answers).chain(moved))?);
-        together(conn.reborrow(), queries).await.map_err(failed)
+        audit::beside(conn, queries, std::iter::once(begun).chain(answers).chain(moved), failed).await
     }
 
     fn decisions(&self, now_us: i64) -> crate::db::Query {

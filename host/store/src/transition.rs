@@ -6,7 +6,7 @@ use mendwright_core::task::Task;
 use mendwright_crash::{Point, reached};
 
 use crate::audit::{self, Fact};
-use crate::db::{Conn, Query, dialect, insert, query, together};
+use crate::db::{Conn, Query, dialect, insert, query};
 use crate::error::{Error, Result};
 use crate::run::{Outcome, RunNumber, read};
 use crate::store::Store;
@@ -251,10 +251,7 @@ pub(crate) async fn move_run(
         n_events: moved.try_get("n_events").map_err(failed)?,
     };
     let (events, facts) = told.of(&moves);
-    let mut queries = vec![events];
-    queries.extend(audit::rows(facts)?);
-    together(conn, queries).await.map_err(failed)?;
-    reached(Point::EntryWritten);
+    audit::beside(conn, vec![events], facts, failed).await?;
     Ok(to)
 }
 

@@ -90,9 +90,7 @@ impl Fact {
 
 /// Writes a fact down, inside the caller's transaction.
 pub(crate) async fn record(conn: Conn<'_>, fact: Fact, failed: impl Fn(sqlx::Error) -> Error + Copy) -> Result<()> {
-    together(conn, rows([fact])?).await.map_err(failed)?;
-    reached(Point::EntryWritten);
-    Ok(())
+    beside(conn, vec![], [fact], failed).await
 }
 
 /// Facts that one statement writes: each takes nine of the parameters that SQLite allows it, 32,766.
@@ -109,30 +107,35 @@ impl Store {
         let mut tx = writer.begin().await.map_err(failed)?;
         for facts in facts.chunks(AT_ONCE_MAX) {
             let facts = facts.iter().map(|fact| fact.clone().run(run.number).tenant(&run.tenant));
-            together(tx.conn(), rows(facts)?).await.map_err(failed)?;
+            beside(tx.conn(), vec![], facts, failed).await?;
         }
-        reached(Point::EntryWritten);
         tx.commit().await.map_err(failed)
     }
 }
 
-/// The statements that write facts down, in their order as far as that is one statement.
-pub(crate) fn rows(facts: impl IntoIterator<Item = Fact>) -> Result<Vec<Query>> {
-    let (mut each_once, mut queries) = (Vec::new(), Vec::new());
-    for fact in facts {
-        match fact.again {
-            Again::Another | Again::Nothing(_) => each_once.push(fact.row()?),
-            // The key is free again once the entry is sequenced: then there is no conflict.
-            Again::Counts(_) => {
-                let counts = "ON CONFLICT (once) DO UPDATE SET times = audit_entries.times + 1";
-                queries.push(insert(INTO, [fact.row()?], counts));
-            }
-        }
+/// Writes facts down beside what they tell of: as many as can be in one round trip. Those that count come last,
+/// and one after the other: on PostgreSQL a statement's parts run in an order that nobody knows, and none can
+/// count up what another one wrote.
+pub(crate) async fn beside(
+    mut conn: Conn<'_>,
+    mut what: Vec<Query>,
+    facts: impl IntoIterator<Item = Fact>,
+    failed: impl Fn(sqlx::Error) -> Error + Copy,
+) -> Result<()> {
+    let (counting, others): (Vec<Fact>, Vec<Fact>) =
+        facts.into_iter().partition(|fact| matches!(fact.again, Again::Counts(_)));
+    if !others.is_empty() {
+        let rows = others.into_iter().map(Fact::row).collect::<Result<Vec<_>>>()?;
+        what.push(insert(INTO, rows, "ON CONFLICT (delivery) DO NOTHING"));
     }
-    if !each_once.is_empty() {
-        queries.insert(0, insert(INTO, each_once, "ON CONFLICT (delivery) DO NOTHING"));
+    together(conn.reborrow(), what).await.map_err(failed)?;
+    for fact in counting {
+        // The key is free again once the entry is sequenced: then there is no conflict.
+        let counts = "ON CONFLICT (once) DO UPDATE SET times = audit_entries.times + 1";
+        insert(INTO, [fact.row()?], counts).execute(conn.reborrow()).await.map_err(failed)?;
     }
-    Ok(queries)
+    reached(Point::EntryWritten);
+    Ok(())
 }
 
 const INTO: &str = "audit_entries (at_us, kind, run, tenant, actor, body, times, once, delivery)";

@@ -20,7 +20,7 @@ pub mod verify;
 pub use checkpoint::{Anchored, StoredCheckpoint};
 pub use entry::Entry;
 pub use fact::Fact;
-pub(crate) use fact::{record, rows};
+pub(crate) use fact::{beside, record};
 pub use log::{AuditStatus, LogFilter, Logged};
 pub use verify::{AuditDamage, AuditReport};
 
