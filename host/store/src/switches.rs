@@ -77,8 +77,8 @@ impl Store {
         u64::try_from(epoch).map_err(|e| Error::corrupt("counters", "value", "switch_epoch", e))
     }
 
-    /// Takes back every apply that was asked for and that nobody has begun; what is in flight stays. Each of
-    /// these runs says why. For the kill switch: what is asked for later is refused where it is asked.
+    /// Takes back every apply that was asked for and that nobody has begun, the oldest first; what is in flight
+    /// stays. Each of these runs says why. For the kill switch: what is asked for later is refused where it is asked.
     ///
     /// # Errors
     /// As any write.
@@ -96,10 +96,12 @@ impl Store {
         .all(tx.conn())
         .await
         .map_err(failed)?;
+        let read = |row: &Row| -> sqlx::Result<(i64, String)> { Ok((row.try_get("number")?, row.try_get("tenant")?)) };
+        let mut found: Vec<(i64, String)> = rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(failed)?;
+        // An UPDATE gives its rows in an order of its own.
+        found.sort_unstable();
         let mut taken_back = Vec::new();
-        for row in &rows {
-            let number: i64 = row.try_get("number").map_err(failed)?;
-            let tenant: String = row.try_get("tenant").map_err(failed)?;
+        for (number, tenant) in found {
             let run = RunNumber::new(number.unsigned_abs());
             let fact = Fact::new("run.task_cancelled", by, now_us).run(run).tenant(&tenant).say("reason", reason);
             audit::record(tx.conn(), fact, failed).await?;
