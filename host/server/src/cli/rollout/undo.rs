@@ -2,8 +2,10 @@
 
 use mendwright_core::code::Code;
 use mendwright_core::rollout::State;
+use mendwright_core::run;
 
 use super::moves::Move;
+use crate::api::rollout::RolloutBody;
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::prompt::confirm_digits;
@@ -38,8 +40,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         command: format!("mendwright rollout undo {number}"),
         runs: Runs::These(runs),
     };
+    let is_left_unsaid = !args.preview && is_undone_and_not_said(&found);
     match undo_since::run(context, &door, which, args.confirm, args.preview).await? {
-        Ended::Undone => {
+        Ended::Nothing if !is_left_unsaid => Ok(Exit::Done),
+        Ended::Undone | Ended::Nothing => {
             let reason = "what it applied is undone";
             door.books().move_rollout(number, Move::Undone, reason, &context.person()).await?;
             Ok(Exit::Done)
@@ -47,4 +51,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         Ended::Looked => Ok(Exit::Done),
         Ended::Stopped(exit) => Ok(exit),
     }
+}
+
+/// Whether an undo of it came to its last run, and died before it said so: there is nothing left to undo then.
+fn is_undone_and_not_said(found: &RolloutBody) -> bool {
+    let states = || found.tenants.iter().filter_map(|seat| seat.state.as_deref()?.parse::<run::State>().ok());
+    found.state != State::Undone.word()
+        && states().any(|state| state == run::State::RolledBack)
+        && !states().any(run::State::is_in_flight)
 }

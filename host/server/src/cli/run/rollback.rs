@@ -118,7 +118,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Done {
         let which = undo_since::Which::since(&typed, args.job, args.tenant)?;
         let door = context.door().await?;
         return Ok(match undo_since::run(context, &door, which, args.confirm, args.preview).await? {
-            Ended::Looked | Ended::Undone => Exit::Done,
+            Ended::Looked | Ended::Nothing | Ended::Undone => Exit::Done,
             Ended::Stopped(exit) => exit,
         });
     }

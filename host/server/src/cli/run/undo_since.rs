@@ -57,8 +57,10 @@ impl Which {
 
 /// How it ended.
 pub(in crate::cli) enum Ended {
-    /// Only a look was wanted, or there is nothing to undo.
+    /// Only a look was wanted, or nothing that is applied can be restored.
     Looked,
+    /// None of these is applied any more.
+    Nothing,
     /// All of it is undone that can be.
     Undone,
     /// One run stopped it.
@@ -123,7 +125,7 @@ pub(in crate::cli) async fn run(
     let again = which.command.clone();
     if all.iter().all(|one| !one.is_undone()) {
         show(context, &which, &all, &digest, vec![]);
-        return Ok(Ended::Looked);
+        return Ok(if all.is_empty() { Ended::Nothing } else { Ended::Looked });
     }
     let command = Next::new(format!("{again} --confirm {}", short(&digest)), "undoes exactly this, the newest first");
     match confirm {
