@@ -160,6 +160,16 @@ points! {
     /// What the dead host left is brought to its end.
     Recovered = "recovered",
 
+    // A rollout.
+    /// A tenant's run is begun for its rollout, which does not know yet which run that is.
+    RolloutRunBegun = "rollout_run_begun",
+    /// It is kept that a rollout asks for an apply; nothing is asked.
+    RolloutAskKept = "rollout_ask_kept",
+    /// A move of a rollout, such as to its next wave, is in the transaction.
+    RolloutMoveUncommitted = "rollout_move_uncommitted",
+    /// A rollout moved, and nobody was told.
+    RolloutMoved = "rollout_moved",
+
     // The audit log.
     /// An entry is in the transaction of what it tells of; it has no place in the log.
     EntryWritten = "entry_written",

@@ -6,6 +6,7 @@ mod drive;
 mod row;
 
 use mendwright_core::rollout::{Event, State, StopIf, Tally, Waves};
+use mendwright_crash::{Point, reached};
 
 use crate::audit::{self, Fact};
 use crate::db::query;
@@ -278,7 +279,9 @@ impl Store {
             .say("because", because);
         audit::record(tx.conn(), fact, failed).await?;
         let record = row::one(tx.conn(), number, failed).await?;
+        reached(Point::RolloutMoveUncommitted);
         tx.commit().await.map_err(failed)?;
+        reached(Point::RolloutMoved);
         Ok(record)
     }
 }

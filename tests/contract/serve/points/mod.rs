@@ -17,6 +17,7 @@ use mendwright_crash::Point;
 use self::base::Base;
 use self::case::Dead;
 use self::table::{Case, TABLE, cases};
+use super::rollouts::points::DEATHS;
 use crate::each::{block_on, each};
 use crate::world::Engine;
 
@@ -51,8 +52,9 @@ fn a_host_killed_at_any_point_on_postgres_leaves_one_run_applied_once_or_not_at_
 
 #[test]
 fn a_host_dies_at_every_point_there_is() {
-    let visited: BTreeSet<Point> =
-        TABLE.iter().filter(|line| line.deaths.iter().any(|n| *n > 0)).map(|line| line.point).collect();
+    let of_runs = TABLE.iter().filter(|line| line.deaths.iter().any(|n| *n > 0)).map(|line| line.point);
+    let of_rollouts = DEATHS.iter().map(|death| death.point);
+    let visited: BTreeSet<Point> = of_runs.chain(of_rollouts).collect();
     let missing: Vec<&Point> = Point::ALL.iter().filter(|point| !visited.contains(point)).collect();
     assert!(missing.is_empty(), "no host dies at {missing:?}");
 }

@@ -4,6 +4,7 @@
 
 use mendwright_core::plan::Digest;
 use mendwright_core::rollout::{Act, Event, next};
+use mendwright_crash::{Point, reached};
 use mendwright_store::{Begun, Idempotency, RolloutRecord, RolloutStep, RolloutTenant, RunRecord};
 
 use super::{Known, known, plan_request};
@@ -64,6 +65,7 @@ impl Host {
                 return self.happens(rollout, Event::RuleBit, &because).await;
             }
         };
+        reached(Point::RolloutRunBegun);
         self.store.seat_run(rollout.number, seat.seat, run.number).await.map_err(problem::store)
     }
 
@@ -74,6 +76,7 @@ impl Host {
         let (rollout, by) = (known.rollout.number, &known.rollout.started_by);
         // First the time: one that is killed in between asks a minute later, and not twice at once.
         self.store.seat_asked(rollout, *seat, time::now_us()).await.map_err(problem::store)?;
+        reached(Point::RolloutAskKept);
         if let Err(problem) = self.ask_apply(*number, &digest.hex(), (by, None)).await {
             tracing::info!(rollout = rollout.get(), run = number.get(), %problem, "an apply could not be asked for");
         }

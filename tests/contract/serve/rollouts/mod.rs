@@ -1,4 +1,7 @@
 //! One job for many tenants, by a real host: from the canary to all, stopped by itself, killed on the way, undone.
+//! `points`: killed at every moment that is a rollout's own.
+
+pub(super) mod points;
 
 use mendwright_core::run::State;
 use serde_json::{Value, json};
