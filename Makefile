@@ -43,7 +43,7 @@ test: setup lint docs guests ## everything CI checks: format, clippy, docs, all 
 	$(CARGO) test $(LOCKED) $(HOST_PACKAGES)
 
 bench: setup ## the benches; docs/PERFORMANCE.md says what they measure
-	$(CARGO) bench $(LOCKED) --package mendwright-tests --benches
+	$(CARGO) bench $(LOCKED) --package mendwright-tests --package mendwright-policy --benches
 
 soak: setup ## the contract tests again and again with new random cases (MINUTES=30)
 	scripts/soak.sh $(MINUTES)

@@ -18,6 +18,10 @@ use mendwright_policy::Engine;
 use mendwright_policy::cases::{Case, Cases};
 use mendwright_policy::files::COMPILED_IN;
 
+/// The product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Decisions of one measurement of the ratio.
 const DECISIONS: u32 = 20_000;
 
