@@ -179,7 +179,9 @@ impl Facts {
     }
 
     fn approvals_needed(&self, settings: &Settings, trust: Trust) -> u32 {
-        if let Some(undo) = &self.undo {
+        // What is said of an undo is no answer to anything else.
+        let of_undo = matches!(self.action, Action::Rollback | Action::ApproveUndo);
+        if let Some(undo) = self.undo.as_ref().filter(|_| of_undo) {
             return self.approvals_needed_to_undo(settings, undo);
         }
         match self.levels.highest() {
